@@ -1,0 +1,3 @@
+//! The machine, the NT guest and the prover of ntgate.
+
+pub mod machine;

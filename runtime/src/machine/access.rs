@@ -1,0 +1,193 @@
+//! How instructions reach memory: through a segment, the TLB, and if need be the paging structures.
+//!
+//! The first lines of [`Core::load`] and [`Core::store`] are the whole story of an ordinary access; the functions marked
+//! cold do the rest: limits of odd segments, page walks, pages that hold code, operands that cross a page.
+
+use super::core::{Core, seg};
+use super::fault::{Flow, Stop, Vector};
+use super::memory::PAGE;
+use super::paging::Access;
+use super::width::Width;
+
+impl Core {
+    /// Whether ordinary accesses are made with user rights.
+    #[inline(always)]
+    fn user(&self) -> bool {
+        self.cpl == 3
+    }
+
+    /// Reads an operand at `offset` in the segment.
+    #[inline(always)]
+    pub(crate) fn load<W: Width>(&mut self, segment: u8, offset: u64) -> Result<W, Stop> {
+        let size = u64::from(W::BYTES);
+        let s = &self.segs[(segment & 7) as usize];
+        if offset + size <= s.read_end {
+            let linear = s.base + offset & 0xFFFF_FFFF;
+            if let Some(physical) = self.tlb.entry(self.cpl == 3, linear).for_read(linear, size) {
+                if let Some(value) = W::read(self.memory.ram(), physical as usize) {
+                    return Ok(value);
+                }
+            }
+        }
+        self.load_slow(segment, offset)
+    }
+
+    /// Writes an operand at `offset` in the segment. `Stop::Leave`: written, but over decoded instructions.
+    #[inline(always)]
+    pub(crate) fn store<W: Width>(&mut self, segment: u8, offset: u64, value: W) -> Flow {
+        let size = u64::from(W::BYTES);
+        let s = &self.segs[(segment & 7) as usize];
+        if offset + size <= s.write_end {
+            let linear = s.base + offset & 0xFFFF_FFFF;
+            if let Some(physical) = self.tlb.entry(self.cpl == 3, linear).for_write(linear, size) {
+                if self.memory.write_plain(physical, value).is_some() {
+                    return Ok(());
+                }
+            }
+        }
+        self.store_slow(segment, offset, value)
+    }
+
+    /// Reads an operand that the same instruction is going to write: a fault says that it was a write.
+    #[inline(always)]
+    pub(crate) fn load_for_update<W: Width>(&mut self, segment: u8, offset: u64) -> Result<W, Stop> {
+        let size = u64::from(W::BYTES);
+        let s = &self.segs[(segment & 7) as usize];
+        if offset + size <= s.write_end {
+            let linear = s.base + offset & 0xFFFF_FFFF;
+            if let Some(physical) = self.tlb.entry(self.cpl == 3, linear).for_write(linear, size) {
+                if let Some(value) = W::read(self.memory.ram(), physical as usize) {
+                    return Ok(value);
+                }
+            }
+        }
+        let linear = self.checked_linear(segment, offset, size, true)?;
+        self.probe_write(linear, size)?;
+        self.load_slow(segment, offset)
+    }
+
+    /// The linear address of `size` bytes, after the segment's checks (SDM vol. 3, 5.3 to 5.5).
+    pub(crate) fn checked_linear(&mut self, segment: u8, offset: u64, size: u64, write: bool) -> Result<u64, Stop> {
+        let s = &self.segs[(segment & 7) as usize];
+        let kind = s.descriptor;
+        let granted = if write { kind.is_writable_data() } else { kind.is_readable() };
+        if !s.is_usable() || !granted || !s.contains(offset, size) {
+            let vector = if segment == seg::SS { Vector::StackFault } else { Vector::GeneralProtection };
+            return Err(self.raise(vector, 0));
+        }
+        Ok(s.base + offset & 0xFFFF_FFFF)
+    }
+
+    #[cold]
+    fn load_slow<W: Width>(&mut self, segment: u8, offset: u64) -> Result<W, Stop> {
+        let linear = self.checked_linear(segment, offset, u64::from(W::BYTES), false)?;
+        self.check_alignment(linear, u64::from(W::BYTES), self.user())?;
+        self.load_linear(linear, self.user())
+    }
+
+    #[cold]
+    fn store_slow<W: Width>(&mut self, segment: u8, offset: u64, value: W) -> Flow {
+        let linear = self.checked_linear(segment, offset, u64::from(W::BYTES), true)?;
+        self.check_alignment(linear, u64::from(W::BYTES), self.user())?;
+        self.store_linear(linear, value, self.user())
+    }
+
+    /// Faults unless `size` bytes (at most 8) can be written with the current rights.
+    fn probe_write(&mut self, linear: u64, size: u64) -> Flow {
+        let access = Access { write: true, user: self.user() };
+        self.translate(linear, access)?;
+        let last = linear + (size - 1) & 0xFFFF_FFFF;
+        if last / PAGE != linear / PAGE {
+            self.translate(last, access)?;
+        }
+        Ok(())
+    }
+
+    /// Reads at a linear address, with user or supervisor rights.
+    pub(crate) fn load_linear<W: Width>(&mut self, linear: u64, user: bool) -> Result<W, Stop> {
+        let access = Access { write: false, user };
+        let first = self.translate(linear, access)?;
+        let (low, size) = ((PAGE - linear % PAGE).min(8), u64::from(W::BYTES));
+        if low >= size {
+            return Ok(self.memory.read(first));
+        }
+        let second = self.translate(linear + low & 0xFFFF_FFFF, access)?;
+        let byte = |i: u64| {
+            let at = if i < low { first + i } else { second + i - low };
+            u64::from(self.memory.read::<u8>(at))
+        };
+        Ok(W::cut((0..size).fold(0, |value, i| value | byte(i) << (8 * i))))
+    }
+
+    /// Writes at a linear address, with user or supervisor rights.
+    pub(crate) fn store_linear<W: Width>(&mut self, linear: u64, value: W, user: bool) -> Flow {
+        let access = Access { write: true, user };
+        let first = self.translate(linear, access)?;
+        let (low, size) = ((PAGE - linear % PAGE).min(8), u64::from(W::BYTES));
+        let mut hit = false;
+        if low >= size {
+            hit = self.memory.write(first, value);
+        } else {
+            let second = self.translate(linear + low & 0xFFFF_FFFF, access)?;
+            for i in 0..size {
+                let at = if i < low { first + i } else { second + i - low };
+                hit |= self.memory.write(at, (value.zx() >> (8 * i)) as u8);
+            }
+        }
+        if hit { Err(Stop::Leave) } else { Ok(()) }
+    }
+
+    /// Reads a processor structure (descriptor, gate, TSS): linear, with supervisor rights whatever the CPL
+    /// (SDM vol. 3, 4.6.1, implicit supervisor-mode accesses).
+    #[inline]
+    pub(crate) fn load_system<W: Width>(&mut self, linear: u64) -> Result<W, Stop> {
+        let (linear, size) = (linear & 0xFFFF_FFFF, u64::from(W::BYTES));
+        if let Some(physical) = self.tlb.entry(false, linear).for_read(linear, size) {
+            if let Some(value) = W::read(self.memory.ram(), physical as usize) {
+                return Ok(value);
+            }
+        }
+        self.load_linear(linear, false)
+    }
+
+    /// Writes a processor structure. Code that the guest keeps in the same bytes is found stale at the block's end.
+    #[inline]
+    pub(crate) fn store_system<W: Width>(&mut self, linear: u64, value: W) -> Flow {
+        let (linear, size) = (linear & 0xFFFF_FFFF, u64::from(W::BYTES));
+        if let Some(physical) = self.tlb.entry(false, linear).for_write(linear, size) {
+            if self.memory.write_plain(physical, value).is_some() {
+                return Ok(());
+            }
+        }
+        match self.store_linear(linear, value, false) {
+            Err(Stop::Leave) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Pushes an operand. ESP changes only if the write succeeds.
+    #[inline(always)]
+    pub(crate) fn push<W: Width>(&mut self, value: W) -> Flow {
+        let sp = self.regs[super::core::reg::SP as usize].wrapping_sub(u64::from(W::BYTES)) & self.stack_mask;
+        match self.store(seg::SS, sp, value) {
+            Ok(()) => {
+                self.set_sp(sp);
+                Ok(())
+            }
+            Err(Stop::Leave) => {
+                self.set_sp(sp);
+                Err(Stop::Leave)
+            }
+            Err(stop) => Err(stop),
+        }
+    }
+
+    /// Pops an operand.
+    #[inline(always)]
+    pub(crate) fn pop<W: Width>(&mut self) -> Result<W, Stop> {
+        let sp = self.sp();
+        let value = self.load(seg::SS, sp)?;
+        self.set_sp(sp + u64::from(W::BYTES));
+        Ok(value)
+    }
+}

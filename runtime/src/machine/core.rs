@@ -1,0 +1,193 @@
+//! The processor's state and the memory it works on: everything that an instruction may read or change.
+//!
+//! Plain data and small accessors; what instructions do with it is in `exec`, `gate`, `task` and their neighbours.
+
+use super::cpuid::Model;
+use super::fault::{Exit, Fault, Stop, Vector};
+use super::flags::Flags;
+use super::memory::Memory;
+use super::paging::Tlb;
+use super::segment::Segment;
+use super::width::Width;
+
+/// Register numbers as instructions encode them.
+pub(crate) mod reg {
+    pub(crate) const AX: u8 = 0;
+    pub(crate) const CX: u8 = 1;
+    pub(crate) const DX: u8 = 2;
+    pub(crate) const BX: u8 = 3;
+    pub(crate) const SP: u8 = 4;
+    pub(crate) const BP: u8 = 5;
+    pub(crate) const SI: u8 = 6;
+    pub(crate) const DI: u8 = 7;
+    /// Always zero: the base or index that an address does not have.
+    pub(crate) const ZERO: u8 = 16;
+    /// Added to a byte register's number for AH, CH, DH, BH.
+    pub(crate) const HIGH: u8 = 0x80;
+}
+
+/// Segment register numbers as instructions encode them, and the two system segments behind them.
+pub(crate) mod seg {
+    pub(crate) const ES: u8 = 0;
+    pub(crate) const CS: u8 = 1;
+    pub(crate) const SS: u8 = 2;
+    pub(crate) const DS: u8 = 3;
+    pub(crate) const FS: u8 = 4;
+    pub(crate) const GS: u8 = 5;
+    pub(crate) const LDTR: u8 = 6;
+    pub(crate) const TR: u8 = 7;
+}
+
+/// CR0: protection enable.
+pub const CR0_PE: u32 = 1 << 0;
+/// CR0: emulation (no FPU).
+pub const CR0_EM: u32 = 1 << 2;
+/// CR0: task switched.
+pub const CR0_TS: u32 = 1 << 3;
+/// CR0: extension type; always set.
+pub const CR0_ET: u32 = 1 << 4;
+/// CR0: write protect.
+pub const CR0_WP: u32 = 1 << 16;
+/// CR0: alignment mask.
+pub const CR0_AM: u32 = 1 << 18;
+/// CR0: paging.
+pub const CR0_PG: u32 = 1 << 31;
+/// CR4: page-size extensions (4 MiB pages).
+pub const CR4_PSE: u32 = 1 << 4;
+/// CR4: time-stamp disable: `RDTSC` only at CPL 0.
+pub const CR4_TSD: u32 = 1 << 2;
+
+/// GDTR or IDTR.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct TableRegister {
+    /// Linear address of the table.
+    pub base: u64,
+    /// Offset of its last byte.
+    pub limit: u16,
+}
+
+/// The model-specific registers that this machine has (SDM vol. 4).
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Msrs {
+    /// IA32_SYSENTER_CS, 174h.
+    pub sysenter_cs: u32,
+    /// IA32_SYSENTER_ESP, 175h.
+    pub sysenter_esp: u64,
+    /// IA32_SYSENTER_EIP, 176h.
+    pub sysenter_eip: u64,
+}
+
+/// What instructions work on. `Machine` adds the decoded blocks and the run loop.
+pub(crate) struct Core {
+    /// General registers 0 to 15, then zeroes (`reg::ZERO`); 32 of them so that a masked index needs no check.
+    pub(crate) regs: [u64; 32],
+    /// EIP of the block that is running.
+    pub(crate) block_ip: u64,
+    /// Where execution goes on after the block. A branch overwrites it.
+    pub(crate) ip: u64,
+    pub(crate) flags: Flags,
+    /// ES, CS, SS, DS, FS, GS, LDTR, TR: selector and descriptor cache.
+    pub(crate) segs: [Segment; 8],
+    /// Current privilege level, 0 to 3.
+    pub(crate) cpl: u8,
+    /// All ones of the stack pointer's width: FFFFh or FFFFFFFFh, by SS.B.
+    pub(crate) stack_mask: u64,
+    pub(crate) gdtr: TableRegister,
+    pub(crate) idtr: TableRegister,
+    pub(crate) cr0: u32,
+    pub(crate) cr2: u64,
+    pub(crate) cr3: u64,
+    pub(crate) cr4: u32,
+    pub(crate) dr: [u64; 8],
+    pub(crate) msrs: Msrs,
+    pub(crate) model: &'static Model,
+    pub(crate) memory: Memory,
+    pub(crate) tlb: Tlb,
+    /// Names everything that a decoded block depends on besides its address: translations, CPL, code segment. Two equal
+    /// values of it mean that the same EIP leads to the same block.
+    pub(crate) context: u64,
+    /// Instructions completed since the machine was made; also the time-stamp counter.
+    pub(crate) retired: u64,
+    /// `MOV SS`, `POP SS`: no debug trap after this instruction (SDM vol. 3, 6.8.3).
+    pub(crate) shadow: bool,
+    /// Details of `Stop::Fault`.
+    pub(crate) fault: Fault,
+    /// Details of `Stop::Exit`.
+    pub(crate) exit: Option<Exit>,
+    /// What the guest wrote to the debug console, port E9h.
+    pub(crate) console: Vec<u8>,
+}
+
+impl Core {
+    /// The general register's low `W` bits.
+    #[inline(always)]
+    pub(crate) fn reg<W: Width>(&self, r: u8) -> W {
+        if W::BITS == 8 && r & reg::HIGH != 0 {
+            return W::cut(self.regs[(r & 3) as usize] >> 8);
+        }
+        W::cut(self.regs[(r & 31) as usize])
+    }
+
+    /// Writes the general register; a 32-bit write clears the upper half, a shorter one leaves the rest.
+    #[inline(always)]
+    pub(crate) fn set_reg<W: Width>(&mut self, r: u8, value: W) {
+        if W::BITS == 8 && r & reg::HIGH != 0 {
+            let slot = &mut self.regs[(r & 3) as usize];
+            *slot = *slot & !0xFF00 | value.zx() << 8;
+            return;
+        }
+        let slot = &mut self.regs[(r & 31) as usize];
+        *slot = if W::BITS >= 32 { value.zx() } else { *slot & !W::MASK | value.zx() };
+    }
+
+    /// ESP within the stack's width.
+    #[inline(always)]
+    pub(crate) fn sp(&self) -> u64 {
+        self.regs[reg::SP as usize] & self.stack_mask
+    }
+
+    /// Changes ESP within the stack's width; the bits above stay.
+    #[inline(always)]
+    pub(crate) fn set_sp(&mut self, value: u64) {
+        let slot = &mut self.regs[reg::SP as usize];
+        *slot = *slot & !self.stack_mask | value & self.stack_mask;
+    }
+
+    /// Makes a fault the reason to stop.
+    #[cold]
+    pub(crate) fn raise(&mut self, vector: Vector, code: u32) -> Stop {
+        self.fault = Fault { vector, code };
+        Stop::Fault
+    }
+
+    /// #GP with this error code.
+    #[cold]
+    pub(crate) fn gp(&mut self, code: u32) -> Stop {
+        self.raise(Vector::GeneralProtection, code)
+    }
+
+    /// #UD.
+    #[cold]
+    pub(crate) fn ud(&mut self) -> Stop {
+        self.raise(Vector::InvalidOpcode, 0)
+    }
+
+    /// Ends the run.
+    #[cold]
+    pub(crate) fn leave(&mut self, exit: Exit) -> Stop {
+        self.exit = Some(exit);
+        Stop::Exit
+    }
+
+    /// Ends the run because of something this machine does not have. `what` names it; the address is the block's.
+    #[cold]
+    pub(crate) fn unsupported(&mut self, what: &str) -> Stop {
+        self.leave(Exit::Unsupported { address: self.block_ip, instruction: what.to_owned() })
+    }
+
+    /// Whether paging is on.
+    #[inline(always)]
+    pub(crate) fn paging(&self) -> bool {
+        self.cr0 & CR0_PG != 0
+    }
+}

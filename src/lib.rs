@@ -1,0 +1,1 @@
+//! NT system-service stubs and tables from one list, and their proof.
