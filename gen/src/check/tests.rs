@@ -1,0 +1,1 @@
+//! Tests of the check stage; see `gen/tests/inputs/bad` for one file a diagnostic.

@@ -1,0 +1,61 @@
+//! Diagnostics as text for people.
+
+use annotate_snippets::renderer::DecorStyle;
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use super::{Diagnostic, Diagnostics, Label, Severity};
+
+/// How many diagnostics are shown in full. Who has more than this mends the first ones and runs again; a file that is
+/// no list at all must not fill the screen.
+const SHOWN: usize = 50;
+
+impl Diagnostics {
+    /// All diagnostics for a terminal or a log: for each the [`headline`](Self::headline), then the line, a caret and
+    /// what to do. After the first 50 only their number is told.
+    ///
+    /// Control characters of the list do not get into the text; with `color` it has ANSI escapes of its own.
+    #[must_use]
+    pub fn render(&self, color: bool) -> String {
+        let renderer = if color {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
+        let renderer = renderer.decor_style(DecorStyle::Ascii);
+        let mut text = String::new();
+        for item in self.iter().take(SHOWN) {
+            text.push_str(&self.headline(item));
+            text.push('\n');
+            text.push_str(&renderer.render(&[group(item)]));
+            text.push_str("\n\n");
+        }
+        if let Some(more) = self.len().checked_sub(SHOWN).filter(|&more| more > 0) {
+            text.push_str(&format!("{}: ... and {more} more\n", self.file()));
+        }
+        text
+    }
+}
+
+fn group(item: &Diagnostic) -> Group<'_> {
+    let level = match item.severity() {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let mut group =
+        Group::with_level(level).element(snippet(&item.primary, AnnotationKind::Primary));
+    for label in &item.related {
+        group = group.element(snippet(label, AnnotationKind::Context));
+    }
+    if let Some(help) = &item.help {
+        group = group.element(Level::HELP.message(help.as_str()));
+    }
+    group
+}
+
+fn snippet(label: &Label, kind: AnnotationKind) -> Snippet<'_, annotate_snippets::Annotation<'_>> {
+    let text = Some(label.text.as_str()).filter(|text| !text.is_empty());
+    // No path: the headline has told file, line and column, and told them in the form that editors parse.
+    Snippet::source(label.excerpt.as_str())
+        .line_start(label.line)
+        .annotation(kind.span(label.mark.clone()).label(text))
+}

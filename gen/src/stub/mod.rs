@@ -1,0 +1,122 @@
+//! Stubs: a service and a shape as instructions.
+//!
+//! A shape is a list of iced instructions; text comes from iced's formatters over them and bytes from its encoder, so
+//! that the two cannot disagree.
+
+mod body;
+mod encode;
+mod i386;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use iced_x86::Instruction;
+
+pub use encode::{Code, CodeRelocation, EncodeError};
+pub use shape::{Encoding, Shape};
+pub use text::Syntax;
+pub(crate) use text::{Line, write_lines};
+
+use crate::model::{Arch, Service};
+
+/// One stub: a body with its symbols.
+///
+/// The fields are open so that a test can break a stub on purpose; [`build`] makes them agree.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stub {
+    /// The service's name, `NtClose`.
+    pub service: String,
+    /// The number it loads.
+    pub number: u32,
+    /// How many argument slots it takes.
+    pub args: u8,
+    /// The shape it was made of.
+    pub shape: Shape,
+    /// The architecture of the instructions.
+    pub arch: Arch,
+    /// The names of the body as the linker sees them. In user mode the Nt and Zw twins share it:
+    /// `_NtClose@4`, `_ZwClose@4`; a kernel stub is `_ZwClose@4` alone.
+    pub symbols: Vec<String>,
+    /// The instructions, each with its address in the stub, which starts at 0. A branch within the stub goes to such
+    /// an address, and stays with that instruction when another one changes its length.
+    pub instructions: Vec<Instruction>,
+    /// What the linker fills in.
+    pub relocations: Vec<Relocation>,
+}
+
+/// A place in a stub that refers to a symbol outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relocation {
+    /// The index of the instruction that refers to it.
+    pub instruction: usize,
+    /// The symbol, decorated.
+    pub symbol: String,
+    /// How it refers to it.
+    pub kind: RelocationKind,
+}
+
+/// How a relocation's field is filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RelocationKind {
+    /// The distance from the end of the field to the symbol, in 32 bits.
+    Rel32,
+}
+
+impl RelocationKind {
+    /// The name used in outputs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rel32 => "rel32",
+        }
+    }
+}
+
+/// Makes the stub of a service in a shape.
+#[must_use]
+pub fn build(shape: Shape, service: &Service, encoding: Encoding) -> Stub {
+    let arch = shape.arch();
+    let arg_bytes = service.arg_bytes(arch);
+    let (instructions, relocations) =
+        i386::body(shape, service.number(), arg_bytes, encoding).finish();
+    let name = service.name();
+    let names = if shape.is_kernel() {
+        vec![name.zw()]
+    } else {
+        vec![name.nt().to_owned(), name.zw()]
+    };
+    Stub {
+        service: name.nt().to_owned(),
+        number: service.number(),
+        args: service.args(arch),
+        shape,
+        arch,
+        symbols: names.iter().map(|name| decorate(name, arg_bytes)).collect(),
+        instructions,
+        relocations,
+    }
+}
+
+/// The stdcall decoration of 32-bit Windows: `_NtClose@4`.
+fn decorate(name: &str, arg_bytes: u32) -> String {
+    format!("_{name}@{arg_bytes}")
+}
+
+impl Stub {
+    /// Takes an instruction out, with its relocations. Nothing happens if there is no such instruction.
+    pub fn remove(&mut self, index: usize) {
+        if index >= self.instructions.len() {
+            return;
+        }
+        self.instructions.remove(index);
+        self.relocations
+            .retain(|relocation| relocation.instruction != index);
+        for relocation in &mut self.relocations {
+            if relocation.instruction > index {
+                relocation.instruction -= 1;
+            }
+        }
+    }
+}
