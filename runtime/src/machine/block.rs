@@ -1,0 +1,270 @@
+//! Decoded code, kept by physical page, and the short way from an EIP to its block.
+
+use iced_x86::{Decoder, DecoderOptions, Instruction};
+
+use super::core::{Core, seg};
+use super::exec;
+use super::fault::{Flow, Stop};
+use super::memory::{PAGE, PAGE_MASK};
+use super::op::{After, Op};
+use super::paging::Access;
+
+/// The longest instruction (SDM vol. 2, 2.3.11).
+const LONGEST: usize = 15;
+/// Blocks end after this many instructions even without a branch, so that the budget is looked at often enough.
+const BLOCK_OPS: usize = 64;
+/// Slots of the direct way from EIP to block; a power of two.
+const JUMPS: usize = 4096;
+
+/// A run of instructions that is entered only at its start and left only at its end (or by a fault).
+pub(crate) struct Block {
+    pub(crate) ops: Box<[Op]>,
+    /// Bytes of code.
+    pub(crate) len: u16,
+    /// Which code-segment and stack width it was decoded for.
+    mode: u8,
+}
+
+/// The blocks that begin in one physical page.
+struct PageBlocks {
+    /// By offset in the page: 1 + index into `Blocks::all`, or 0.
+    starts: Box<[u32; PAGE as usize]>,
+}
+
+#[derive(Clone, Copy)]
+struct Jump {
+    ip: u64,
+    context: u64,
+    block: u32,
+}
+
+/// All decoded blocks.
+pub(crate) struct Blocks {
+    all: Vec<Block>,
+    free: Vec<u32>,
+    /// Where the one block stands that is decoded each time.
+    scratch: Option<u32>,
+    pages: Vec<Option<PageBlocks>>,
+    jumps: Box<[Jump; JUMPS]>,
+}
+
+impl Blocks {
+    pub(crate) fn new(memory: usize) -> Self {
+        let none = Jump { ip: 0, context: u64::MAX, block: 0 };
+        let mut pages = Vec::new();
+        pages.resize_with(memory / PAGE as usize, || None);
+        Self { all: Vec::new(), free: Vec::new(), scratch: None, pages, jumps: Box::new([none; JUMPS]) }
+    }
+
+    /// The block at the core's EIP, decoded if need be. A fault in fetching it is the first instruction's.
+    #[inline(always)]
+    pub(crate) fn at_ip(&mut self, core: &mut Core) -> Result<&Block, Stop> {
+        let slot = (core.ip ^ core.ip >> 12) as usize % JUMPS;
+        let jump = self.jumps[slot];
+        let index = if jump.ip == core.ip && jump.context == core.context {
+            jump.block
+        } else {
+            let (block, lasting) = self.find(core)?;
+            if lasting {
+                self.jumps[slot] = Jump { ip: core.ip, context: core.context, block };
+            }
+            block
+        };
+        Ok(&self.all[index as usize])
+    }
+
+    /// The block's index, and whether the same EIP will lead to it again.
+    #[cold]
+    fn find(&mut self, core: &mut Core) -> Result<(u32, bool), Stop> {
+        core.block_ip = core.ip;
+        let linear = core.fetch_linear(core.ip, 1)?;
+        let physical = core.translate(linear, Access { write: false, user: core.cpl == 3 })?;
+        let mode = core.mode();
+        if let Some(index) = self.cached(physical, mode) {
+            let last = core.ip + u64::from(self.all[index as usize].len) - 1;
+            if last <= u64::from(core.segs[seg::CS as usize].limit) {
+                return Ok((index, true));
+            }
+        }
+        let (block, in_page) = decode(core, physical)?;
+        if !in_page {
+            // An instruction that crosses into another page is decoded each time: its second half may change unseen.
+            return Ok((self.put_scratch(block), false));
+        }
+        core.watch_code(physical, u64::from(block.len));
+        let index = self.insert(block);
+        self.remember(physical, index);
+        Ok((index, true))
+    }
+
+    fn put_scratch(&mut self, block: Block) -> u32 {
+        match self.scratch {
+            Some(index) => {
+                self.all[index as usize] = block;
+                index
+            }
+            None => {
+                let index = self.insert(block);
+                self.scratch = Some(index);
+                index
+            }
+        }
+    }
+
+    fn cached(&self, physical: u64, mode: u8) -> Option<u32> {
+        let page = self.pages.get((physical / PAGE) as usize)?.as_ref()?;
+        let index = page.starts[(physical % PAGE) as usize].checked_sub(1)?;
+        (self.all[index as usize].mode == mode).then_some(index)
+    }
+
+    fn insert(&mut self, block: Block) -> u32 {
+        if let Some(index) = self.free.pop() {
+            self.all[index as usize] = block;
+            return index;
+        }
+        self.all.push(block);
+        (self.all.len() - 1) as u32
+    }
+
+    fn remember(&mut self, physical: u64, index: u32) {
+        if let Some(page) = self.pages.get_mut((physical / PAGE) as usize) {
+            let page = page.get_or_insert_with(|| PageBlocks { starts: Box::new([0; PAGE as usize]) });
+            let slot = &mut page.starts[(physical % PAGE) as usize];
+            if let Some(old) = slot.checked_sub(1) {
+                self.free.push(old);
+            }
+            *slot = index + 1;
+        }
+    }
+
+    /// Forgets the blocks of pages that were written to.
+    #[cold]
+    pub(crate) fn drop_stale(&mut self, core: &mut Core) {
+        for page in core.memory.take_stale() {
+            if let Some(dropped) = self.pages[page as usize].take() {
+                self.free.extend(dropped.starts.iter().filter_map(|start| start.checked_sub(1)));
+            }
+        }
+        core.new_context();
+    }
+}
+
+impl Core {
+    /// What decoded instructions depend on: CS.D and SS.B.
+    fn mode(&self) -> u8 {
+        (self.context & 0xC) as u8
+    }
+
+    /// The linear address to fetch `size` bytes from; #GP(0) outside the code segment.
+    fn fetch_linear(&mut self, ip: u64, size: u64) -> Result<u64, Stop> {
+        let code = &self.segs[seg::CS as usize];
+        if !code.contains(ip, size) {
+            return Err(self.gp(0));
+        }
+        Ok(code.base + ip & 0xFFFF_FFFF)
+    }
+
+    /// The text of the instruction at an address of the current code segment, for a message; what can't be read is left out.
+    pub(crate) fn disassemble(&mut self, ip: u64) -> String {
+        let mut bytes = Vec::new();
+        let base = self.segs[seg::CS as usize].base;
+        for i in 0..LONGEST as u64 {
+            let saved = (self.fault, self.cr2);
+            match self.load_linear::<u8>(base + ip + i & 0xFFFF_FFFF, false) {
+                Ok(byte) => bytes.push(byte),
+                Err(_) => {
+                    (self.fault, self.cr2) = saved;
+                    break;
+                }
+            }
+        }
+        let bitness = if self.segs[seg::CS as usize].descriptor.big() { 32 } else { 16 };
+        let mut decoder = Decoder::with_ip(bitness, &bytes, ip, DecoderOptions::NONE);
+        let mut text = String::new();
+        let mut formatter = iced_x86::IntelFormatter::new();
+        iced_x86::Formatter::format(&mut formatter, &decoder.decode(), &mut text);
+        text
+    }
+}
+
+/// Decodes from the core's EIP, which is at `physical`, to the end of the block or of the page.
+///
+/// The flag says whether all of it lies in one page; if not, the block is the one instruction that crosses.
+fn decode(core: &mut Core, physical: u64) -> Result<(Block, bool), Stop> {
+    let room = (PAGE - physical % PAGE) as usize;
+    let start = physical as usize;
+    let page = core.memory.ram().get(start..start + room).map(<[u8]>::to_vec).unwrap_or_else(|| vec![0; room]);
+    let (ops, len) = decode_run(core, &page);
+    if len > 0 {
+        let block = Block { ops: ops.into_boxed_slice(), len: len as u16, mode: core.mode() };
+        return Ok((block, inside(core, physical)));
+    }
+    let bytes = crossing(core, page)?;
+    let (mut ops, len) = decode_run(core, &bytes);
+    ops.truncate(1);
+    let len = ops.first().map_or(len, |op| usize::from(op.end));
+    Ok((Block { ops: ops.into_boxed_slice(), len: len as u16, mode: core.mode() }, false))
+}
+
+fn inside(core: &Core, physical: u64) -> bool {
+    (physical & PAGE_MASK) + PAGE <= core.memory.size() as u64
+}
+
+/// The bytes of the instruction that begins at the end of a page: the rest of the page and the beginning of the next.
+/// Faults as the fetch of the second part does.
+fn crossing(core: &mut Core, mut bytes: Vec<u8>) -> Result<Vec<u8>, Stop> {
+    let missing = LONGEST - bytes.len().min(LONGEST);
+    for _ in 0..missing {
+        let linear = core.fetch_linear(core.ip + bytes.len() as u64, 1)?;
+        bytes.push(core.load_linear(linear, core.cpl == 3)?);
+        if whole_instruction(core, &bytes) {
+            break;
+        }
+    }
+    Ok(bytes)
+}
+
+fn decoder<'a>(core: &Core, bytes: &'a [u8]) -> Decoder<'a> {
+    let bitness = if core.segs[seg::CS as usize].descriptor.big() { 32 } else { 16 };
+    // IPs count from the block's start: blocks do not know where they will run.
+    Decoder::with_ip(bitness, bytes, 0, DecoderOptions::NO_MPFX_0FBC | DecoderOptions::NO_MPFX_0FBD)
+}
+
+fn whole_instruction(core: &Core, bytes: &[u8]) -> bool {
+    let mut decoder = decoder(core, bytes);
+    decoder.decode();
+    decoder.last_error() != iced_x86::DecoderError::NoMoreBytes
+}
+
+/// The operations that `bytes` begin with, up to the first that ends a block, and how many bytes they take; none if the
+/// first is not complete. An instruction beyond the code segment's limit is left to fault on its own.
+fn decode_run(core: &Core, bytes: &[u8]) -> (Vec<Op>, usize) {
+    let mut decoder = decoder(core, bytes);
+    let mut instruction = Instruction::default();
+    let (mut ops, mut len) = (Vec::new(), 0);
+    while decoder.can_decode() && ops.len() < BLOCK_OPS {
+        decoder.decode_out(&mut instruction);
+        if decoder.last_error() == iced_x86::DecoderError::NoMoreBytes {
+            break;
+        }
+        let end = decoder.position();
+        let limit = u64::from(core.segs[seg::CS as usize].limit);
+        let beyond = core.ip + end as u64 - 1 > limit;
+        if beyond && !ops.is_empty() {
+            break;
+        }
+        let mut op = Op::new(outside, len as u16, end as u16);
+        let after = if beyond { After::Ends } else { exec::lower(&instruction, &mut op, core.model) };
+        ops.push(op);
+        len = end;
+        if after == After::Ends {
+            break;
+        }
+    }
+    (ops, len)
+}
+
+/// The instruction reaches past the code segment's limit.
+fn outside(core: &mut Core, _: &Op) -> Flow {
+    Err(core.gp(0))
+}

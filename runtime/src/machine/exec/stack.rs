@@ -1,0 +1,163 @@
+//! The stack, but for segment registers and EFLAGS (SDM vol. 1, chapter 6).
+
+use iced_x86::{Code, Instruction, Mnemonic};
+
+use super::super::core::{Core, reg, seg};
+use super::super::fault::{Flow, Stop};
+use super::super::op::{After, Op};
+use super::super::width::Width;
+use super::operand::{is_immediate, size, sized, unary};
+
+fn push_reg<W: Width>(core: &mut Core, op: &Op) -> Flow {
+    core.push(core.reg::<W>(op.r1))
+}
+
+fn push_imm<W: Width>(core: &mut Core, op: &Op) -> Flow {
+    core.push(W::cut(op.imm))
+}
+
+fn push_mem<W: Width>(core: &mut Core, op: &Op) -> Flow {
+    let value = core.load::<W>(op.seg, core.address(op))?;
+    core.push(value)
+}
+
+fn pop_reg<W: Width>(core: &mut Core, op: &Op) -> Flow {
+    // The value goes in last: POP ESP loads what was popped.
+    let value = core.pop::<W>()?;
+    core.set_reg(op.r1, value);
+    Ok(())
+}
+
+/// `POP` to memory: an address that uses ESP uses the one after the pop (SDM vol. 2, POP).
+fn pop_mem<W: Width>(core: &mut Core, op: &Op) -> Flow {
+    let before = core.regs[reg::SP as usize];
+    let value = core.pop::<W>()?;
+    let flow = core.store(op.seg, core.address(op), value);
+    if flow == Err(Stop::Fault) {
+        core.regs[reg::SP as usize] = before;
+    }
+    flow
+}
+
+/// `PUSHA`: eAX, eCX, eDX, eBX, the eSP of before, eBP, eSI, eDI.
+fn pusha<W: Width>(core: &mut Core, _: &Op) -> Flow {
+    let before = core.regs[reg::SP as usize];
+    let mut left = Ok(());
+    for r in [reg::AX, reg::CX, reg::DX, reg::BX, reg::SP, reg::BP, reg::SI, reg::DI] {
+        let value = if r == reg::SP { W::cut(before) } else { core.reg::<W>(r) };
+        match core.push(value) {
+            Ok(()) => {}
+            Err(Stop::Leave) => left = Err(Stop::Leave),
+            Err(stop) => {
+                core.regs[reg::SP as usize] = before;
+                return Err(stop);
+            }
+        }
+    }
+    left
+}
+
+/// `POPA`: the reverse; the eSP on the stack is passed over.
+fn popa<W: Width>(core: &mut Core, _: &Op) -> Flow {
+    let before = core.sp();
+    let mut values = [W::cut(0); 8];
+    for (i, value) in values.iter_mut().enumerate() {
+        *value = core.load(seg::SS, before + (i as u64) * u64::from(W::BYTES) & core.stack_mask)?;
+    }
+    for (r, value) in [reg::DI, reg::SI, reg::BP, reg::SP, reg::BX, reg::DX, reg::CX, reg::AX].into_iter().zip(values) {
+        if r != reg::SP {
+            core.set_reg(r, value);
+        }
+    }
+    core.set_sp(before + 8 * u64::from(W::BYTES));
+    Ok(())
+}
+
+/// `ENTER size, level` (SDM vol. 1, 6.6.1): the frame pointers of `level` - 1 outer frames are copied.
+fn enter<W: Width>(core: &mut Core, op: &Op) -> Flow {
+    let (size, level) = (op.imm, u64::from(op.r2 & 31));
+    let before = core.regs[reg::SP as usize];
+    let undo = |core: &mut Core, stop| {
+        core.regs[reg::SP as usize] = before;
+        Err(stop)
+    };
+    let frame_pointer = core.reg::<W>(reg::BP);
+    let mut left = Ok(());
+    let mut push = |core: &mut Core, value: W| match core.push(value) {
+        Err(Stop::Leave) => {
+            left = Err(Stop::Leave);
+            Ok(())
+        }
+        other => other,
+    };
+    if let Err(stop) = push(core, frame_pointer) {
+        return undo(core, stop);
+    }
+    let frame = core.sp();
+    for i in 1..level {
+        let at = core.regs[reg::BP as usize].wrapping_sub(i * u64::from(W::BYTES)) & core.stack_mask;
+        let copied = core.load::<W>(seg::SS, at).and_then(|outer| push(core, outer));
+        if let Err(stop) = copied {
+            return undo(core, stop);
+        }
+    }
+    if level > 0 {
+        if let Err(stop) = push(core, W::cut(frame)) {
+            return undo(core, stop);
+        }
+    }
+    core.set_sp(core.sp().wrapping_sub(size));
+    core.set_reg(reg::BP, W::cut(frame));
+    left
+}
+
+/// `LEAVE`: eSP := eBP, then eBP is popped.
+fn leave<W: Width>(core: &mut Core, _: &Op) -> Flow {
+    let frame = core.regs[reg::BP as usize] & core.stack_mask;
+    let value = core.load::<W>(seg::SS, frame)?;
+    core.set_sp(frame + u64::from(W::BYTES));
+    core.set_reg(reg::BP, value);
+    Ok(())
+}
+
+fn lower_push(instruction: &Instruction, op: &mut Op) -> Option<After> {
+    if is_immediate(instruction.op0_kind()) {
+        op.imm = instruction.immediate(0);
+        let short = matches!(instruction.code(), Code::Push_imm16 | Code::Pushw_imm8);
+        op.run = if short { push_imm::<u16> } else { push_imm::<u32> };
+        return Some(After::Next);
+    }
+    let size = size(instruction, 0);
+    op.run = if unary(instruction, op)? { sized!(size, push_mem) } else { sized!(size, push_reg) };
+    Some(After::Next)
+}
+
+fn lower_pop(instruction: &Instruction, op: &mut Op) -> Option<After> {
+    let size = size(instruction, 0);
+    op.run = if unary(instruction, op)? { sized!(size, pop_mem) } else { sized!(size, pop_reg) };
+    Some(After::Next)
+}
+
+pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
+    match instruction.code() {
+        Code::Pushaw => op.run = pusha::<u16>,
+        Code::Pushad => op.run = pusha::<u32>,
+        Code::Popaw => op.run = popa::<u16>,
+        Code::Popad => op.run = popa::<u32>,
+        Code::Leavew => op.run = leave::<u16>,
+        Code::Leaved => op.run = leave::<u32>,
+        Code::Enterw_imm16_imm8 | Code::Enterd_imm16_imm8 => {
+            op.imm = instruction.immediate(0);
+            op.r2 = instruction.immediate8_2nd();
+            op.run = if instruction.code() == Code::Enterw_imm16_imm8 { enter::<u16> } else { enter::<u32> };
+        }
+        _ => {
+            return match instruction.mnemonic() {
+                Mnemonic::Push => lower_push(instruction, op),
+                Mnemonic::Pop => lower_pop(instruction, op),
+                _ => None,
+            };
+        }
+    }
+    Some(After::Next)
+}

@@ -1,0 +1,212 @@
+//! String instructions (SDM vol. 1, 5.1.8), with and without a repeat prefix.
+//!
+//! A repeated one works in portions: after [`PORTION`] elements it ends with `Stop::Again`, so that neither the budget
+//! nor a single step is passed over. What is done when a fault comes is done: eCX, eSI and eDI say how far it got.
+
+use iced_x86::{Instruction, Mnemonic, Register};
+
+use super::super::core::{Core, reg, seg};
+use super::super::fault::{Flow, Stop};
+use super::super::flags::{self, Flags};
+use super::super::op::{After, Op};
+use super::super::width::Width;
+use super::operand::segment;
+
+/// Elements that one execution of a repeated instruction does at most.
+const PORTION: u32 = 4096;
+
+/// How an instruction repeats; in `Op::r2`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    Once,
+    Count,
+    WhileEqual,
+    WhileNotEqual,
+}
+
+/// One element of a string instruction.
+trait Element {
+    /// Whether the flags it sets can end the repetition.
+    const COMPARES: bool = false;
+    const SOURCE: bool;
+    const DESTINATION: bool;
+    fn step<W: Width>(core: &mut Core, op: &Op, source: u64, destination: u64) -> Flow;
+}
+
+struct Movs;
+struct Stos;
+struct Lods;
+struct Scas;
+struct Cmps;
+
+impl Element for Movs {
+    const SOURCE: bool = true;
+    const DESTINATION: bool = true;
+    #[inline(always)]
+    fn step<W: Width>(core: &mut Core, op: &Op, source: u64, destination: u64) -> Flow {
+        let value = core.load::<W>(op.seg, source)?;
+        core.store(seg::ES, destination, value)
+    }
+}
+
+impl Element for Stos {
+    const SOURCE: bool = false;
+    const DESTINATION: bool = true;
+    #[inline(always)]
+    fn step<W: Width>(core: &mut Core, _: &Op, _: u64, destination: u64) -> Flow {
+        core.store(seg::ES, destination, core.reg::<W>(reg::AX))
+    }
+}
+
+impl Element for Lods {
+    const SOURCE: bool = true;
+    const DESTINATION: bool = false;
+    #[inline(always)]
+    fn step<W: Width>(core: &mut Core, op: &Op, source: u64, _: u64) -> Flow {
+        let value = core.load::<W>(op.seg, source)?;
+        core.set_reg(reg::AX, value);
+        Ok(())
+    }
+}
+
+fn compare<W: Width>(flags: &mut Flags, a: W, b: W) {
+    flags.sub(a, b, W::cut(a.zx().wrapping_sub(b.zx())));
+}
+
+impl Element for Scas {
+    const COMPARES: bool = true;
+    const SOURCE: bool = false;
+    const DESTINATION: bool = true;
+    #[inline(always)]
+    fn step<W: Width>(core: &mut Core, _: &Op, _: u64, destination: u64) -> Flow {
+        let b = core.load::<W>(seg::ES, destination)?;
+        let a = core.reg(reg::AX);
+        compare(&mut core.flags, a, b);
+        Ok(())
+    }
+}
+
+impl Element for Cmps {
+    const COMPARES: bool = true;
+    const SOURCE: bool = true;
+    const DESTINATION: bool = true;
+    #[inline(always)]
+    fn step<W: Width>(core: &mut Core, op: &Op, source: u64, destination: u64) -> Flow {
+        let a = core.load::<W>(op.seg, source)?;
+        let b = core.load::<W>(seg::ES, destination)?;
+        compare(&mut core.flags, a, b);
+        Ok(())
+    }
+}
+
+/// Adds to an index register within the address size.
+#[inline(always)]
+fn advance(core: &mut Core, r: u8, step: u64, mask: u64) {
+    let slot = &mut core.regs[(r & 31) as usize];
+    *slot = *slot & !mask | slot.wrapping_add(step) & mask;
+}
+
+fn run<E: Element, W: Width, const REPEAT: u8>(core: &mut Core, op: &Op) -> Flow {
+    let mask = u64::MAX >> (op.narrow & 63);
+    let bytes = u64::from(W::BYTES);
+    let step = if core.flags.df() { bytes.wrapping_neg() } else { bytes };
+    let portion = if core.flags.system() & flags::TF != 0 { 1 } else { PORTION };
+    for _ in 0..portion {
+        if REPEAT != Repeat::Once as u8 && core.regs[reg::CX as usize] & mask == 0 {
+            return Ok(());
+        }
+        let (source, destination) = (core.regs[reg::SI as usize] & mask, core.regs[reg::DI as usize] & mask);
+        let flow = E::step::<W>(core, op, source, destination);
+        if let Err(stop) = flow {
+            if stop != Stop::Leave {
+                return Err(stop);
+            }
+        }
+        if E::SOURCE {
+            advance(core, reg::SI, step, mask);
+        }
+        if E::DESTINATION {
+            advance(core, reg::DI, step, mask);
+        }
+        if REPEAT == Repeat::Once as u8 {
+            return flow;
+        }
+        advance(core, reg::CX, u64::MAX, mask);
+        let ends = E::COMPARES && core.flags.zf() != (REPEAT == Repeat::WhileEqual as u8);
+        if ends || core.regs[reg::CX as usize] & mask == 0 {
+            return flow;
+        }
+        core.retired += 1;
+        if flow.is_err() {
+            return Err(Stop::Again);
+        }
+    }
+    Err(Stop::Again)
+}
+
+/// The function's instance for an operand size and a repetition.
+macro_rules! repeated {
+    ($element:ty, $size:expr, $repeat:expr) => {
+        match ($size, $repeat) {
+            (1, Repeat::Once) => run::<$element, u8, { Repeat::Once as u8 }>,
+            (2, Repeat::Once) => run::<$element, u16, { Repeat::Once as u8 }>,
+            (4, Repeat::Once) => run::<$element, u32, { Repeat::Once as u8 }>,
+            (1, Repeat::Count) => run::<$element, u8, { Repeat::Count as u8 }>,
+            (2, Repeat::Count) => run::<$element, u16, { Repeat::Count as u8 }>,
+            (4, Repeat::Count) => run::<$element, u32, { Repeat::Count as u8 }>,
+            (1, Repeat::WhileEqual) => run::<$element, u8, { Repeat::WhileEqual as u8 }>,
+            (2, Repeat::WhileEqual) => run::<$element, u16, { Repeat::WhileEqual as u8 }>,
+            (4, Repeat::WhileEqual) => run::<$element, u32, { Repeat::WhileEqual as u8 }>,
+            (1, Repeat::WhileNotEqual) => run::<$element, u8, { Repeat::WhileNotEqual as u8 }>,
+            (2, Repeat::WhileNotEqual) => run::<$element, u16, { Repeat::WhileNotEqual as u8 }>,
+            (4, Repeat::WhileNotEqual) => run::<$element, u32, { Repeat::WhileNotEqual as u8 }>,
+            _ => return None,
+        }
+    };
+}
+
+/// How the instruction repeats, by its prefixes.
+fn repeat(instruction: &Instruction, compares: bool) -> Repeat {
+    match (instruction.has_rep_prefix(), instruction.has_repne_prefix(), compares) {
+        (false, false, _) => Repeat::Once,
+        (_, true, true) => Repeat::WhileNotEqual,
+        (true, _, true) => Repeat::WhileEqual,
+        _ => Repeat::Count,
+    }
+}
+
+/// 48 where the instruction uses SI, DI and CX, by its address size.
+pub(super) fn index_narrow(instruction: &Instruction) -> u8 {
+    let sixteen = (0..instruction.op_count()).any(|i| {
+        use iced_x86::OpKind::{MemoryESDI, MemorySegDI, MemorySegSI};
+        matches!(instruction.op_kind(i), MemoryESDI | MemorySegDI | MemorySegSI)
+    });
+    if sixteen { 48 } else { 32 }
+}
+
+pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
+    use Mnemonic::{Cmpsb, Cmpsd, Cmpsw, Lodsb, Lodsd, Lodsw, Movsb, Movsd, Movsw, Scasb, Scasd, Scasw, Stosb, Stosd, Stosw};
+    if !instruction.is_string_instruction() {
+        return None;
+    }
+    let size = match instruction.mnemonic() {
+        Movsb | Cmpsb | Stosb | Lodsb | Scasb => 1,
+        Movsw | Cmpsw | Stosw | Lodsw | Scasw => 2,
+        Movsd | Cmpsd | Stosd | Lodsd | Scasd => 4,
+        _ => return None,
+    };
+    op.seg = match instruction.memory_segment() {
+        Register::None => seg::DS,
+        register => segment(register),
+    };
+    op.narrow = index_narrow(instruction);
+    let (counted, compared) = (repeat(instruction, false), repeat(instruction, true));
+    op.run = match instruction.mnemonic() {
+        Movsb | Movsw | Movsd => repeated!(Movs, size, counted),
+        Stosb | Stosw | Stosd => repeated!(Stos, size, counted),
+        Lodsb | Lodsw | Lodsd => repeated!(Lods, size, counted),
+        Scasb | Scasw | Scasd => repeated!(Scas, size, compared),
+        _ => repeated!(Cmps, size, compared),
+    };
+    Some(After::Next)
+}

@@ -1,0 +1,112 @@
+//! The run loop: block after block, and what happens when an instruction stops one.
+
+use super::block::Blocks;
+use super::core::Core;
+use super::fault::{Exit, Stop, Vector};
+use super::flags;
+use super::op::Op;
+
+/// DR6.BS: a single step (SDM vol. 3, 17.2.3).
+const DR6_BS: u64 = 1 << 14;
+
+/// Runs until an exit, or until `limit` instructions have been completed since the machine was made.
+pub(crate) fn run(core: &mut Core, blocks: &mut Blocks, limit: u64) -> Exit {
+    loop {
+        if core.memory.has_stale() {
+            blocks.drop_stale(core);
+        }
+        if core.retired >= limit {
+            return Exit::Budget;
+        }
+        let stop = if core.flags.system() & flags::TF != 0 {
+            single_step(core, blocks)
+        } else {
+            run_blocks(core, blocks, limit)
+        };
+        if let Err(exit) = after_stop(core, stop) {
+            return exit;
+        }
+    }
+}
+
+/// Runs blocks until something needs a look.
+fn run_blocks(core: &mut Core, blocks: &mut Blocks, limit: u64) -> Result<(), Stop> {
+    while core.retired < limit && !core.memory.has_stale() {
+        let block = blocks.at_ip(core)?;
+        core.block_ip = core.ip;
+        core.ip = core.ip + u64::from(block.len) & 0xFFFF_FFFF;
+        for (done, op) in block.ops.iter().enumerate() {
+            if let Err(stop) = (op.run)(core, op) {
+                core.retired += done as u64;
+                let last = done + 1 == block.ops.len();
+                return stopped(core, op, stop, last);
+            }
+        }
+        core.retired += block.ops.len() as u64;
+        if core.flags.system() & flags::TF != 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// One instruction with EFLAGS.TF set before it: a #DB follows it, unless it was one that holds it back.
+fn single_step(core: &mut Core, blocks: &mut Blocks) -> Result<(), Stop> {
+    let block = blocks.at_ip(core)?;
+    core.block_ip = core.ip;
+    core.shadow = false;
+    if let Some(op) = block.ops.first() {
+        core.ip = core.ip_after(op);
+        match (op.run)(core, op) {
+            Ok(()) => core.retired += 1,
+            Err(stop) => stopped(core, op, stop, true)?,
+        }
+    }
+    if core.shadow {
+        return Ok(());
+    }
+    core.dr[6] |= DR6_BS;
+    Err(core.raise(Vector::Debug, 0))
+}
+
+/// Puts EIP where the stop says that it belongs. An error is left to be dealt with.
+///
+/// `last`: EIP is already behind the instruction, or where it branched to.
+fn stopped(core: &mut Core, op: &Op, stop: Stop, last: bool) -> Result<(), Stop> {
+    match stop {
+        Stop::Leave => {
+            core.retired += 1;
+            if !last {
+                core.ip = core.ip_after(op);
+            }
+            Ok(())
+        }
+        Stop::Again => {
+            core.retired += 1;
+            core.ip = core.ip_of(op);
+            Ok(())
+        }
+        Stop::Fault | Stop::Exit => {
+            core.ip = core.ip_of(op);
+            Err(stop)
+        }
+    }
+}
+
+/// Delivers a fault, or hands out the exit.
+fn after_stop(core: &mut Core, stop: Result<(), Stop>) -> Result<(), Exit> {
+    match stop {
+        Err(Stop::Fault) => core.deliver_fault(core.fault),
+        Err(Stop::Exit) => {
+            let ip = core.ip;
+            Err(match core.exit.take() {
+                Some(Exit::Unsupported { instruction, .. }) if instruction.is_empty() => {
+                    Exit::Unsupported { address: ip, instruction: core.disassemble(ip) }
+                }
+                Some(exit) => exit,
+                None => Exit::Halted,
+            })
+        }
+        _ => Ok(()),
+    }
+}
