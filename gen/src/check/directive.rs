@@ -31,39 +31,36 @@ impl<'a> Checker<'a> {
 
     fn check_table(&mut self, line: Line<'a>, words: &[Word<'a>]) {
         let place = Place::line(line);
-        // A table with a mistake is a table nevertheless: its services must not become another's.
-        let (name, base) = match parse_table(line, words) {
-            Ok(table) => table,
-            Err(diagnostic) => {
-                self.report(diagnostic);
-                ("?", self.free_base())
-            }
-        };
-        if let Some(diagnostic) = self.find_overlap(name, base, place) {
-            self.report(diagnostic);
-        } else if self.tables.len() == limits::TABLES {
+        if self.tables.len() == limits::TABLES {
             let message = format!("there are more than {} tables", limits::TABLES);
             self.report(
                 Diagnostic::new(Code::TooManyTables, message, place.label("one too many"))
                     .help("bits 12 and 13 of a service number choose the table"),
             );
         }
-        self.tables.push(Table::new(name, base, place));
-    }
-
-    /// A base for a table whose own cannot be read. It need not be a valid one, since the list has an error.
-    fn free_base(&self) -> u32 {
-        let last = self.tables.iter().map(|table| table.base).max();
-        last.map_or(0, |last| last.saturating_add(limits::SERVICES_PER_TABLE))
+        let table = match parse_table(line, words) {
+            Ok((name, base)) => {
+                if let Some(diagnostic) = self.find_overlap(name, base, place) {
+                    self.report(diagnostic);
+                }
+                Table::new(name, base, place)
+            }
+            Err(diagnostic) => {
+                self.report(*diagnostic);
+                // A table with a mistake is a table nevertheless: its services must not become another's.
+                Table::unreadable(place)
+            }
+        };
+        self.tables.push(table);
     }
 
     fn find_overlap(&self, name: &str, base: u32, place: Place<'a>) -> Option<Diagnostic> {
-        let other = self
-            .tables
-            .iter()
-            .find(|other| other.base == base || other.name == name && name != "?")?;
-        let message = if other.name == name {
-            format!("there is another table {}", quoted(name))
+        // The names become parts of identifiers with another case, `Win32kSSDT`.
+        let same_name = |other: &&Table<'_>| other.name.eq_ignore_ascii_case(name);
+        let mut known = self.tables.iter().filter(|table| table.is_readable);
+        let other = known.find(|other| other.base == base || same_name(other))?;
+        let message = if same_name(&other) {
+            format!("there is another table {}", quoted(other.name))
         } else {
             format!(
                 "table {} has the numbers from {base:#x} on already",
@@ -78,9 +75,10 @@ impl<'a> Checker<'a> {
     }
 }
 
-fn parse_table<'a>(line: Line<'a>, words: &[Word<'a>]) -> Result<(&'a str, u32), Diagnostic> {
+fn parse_table<'a>(line: Line<'a>, words: &[Word<'a>]) -> Result<(&'a str, u32), Box<Diagnostic>> {
     let bad = |span, message: String| {
-        Diagnostic::new(Code::BadTable, message, label(line, span, "here")).help(TABLE_HELP)
+        let diagnostic = Diagnostic::new(Code::BadTable, message, label(line, span, ""));
+        Box::new(diagnostic.help(TABLE_HELP))
     };
     let whole = 0..line.bytes.len();
     let [name, options @ ..] = words else {

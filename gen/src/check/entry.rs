@@ -314,6 +314,9 @@ impl<'a> Checker<'a> {
             return None;
         };
         let table = self.current_table(line);
+        if !table.is_readable {
+            return None;
+        }
         let (base, end, next) = (table.base, table.end(), table.next);
         if !(base..end).contains(&number) {
             let message = format!(

@@ -95,6 +95,8 @@ struct Table<'a> {
     next: u32,
     /// The numbers so far, rising, and where their services are.
     taken: Vec<(u32, Place<'a>)>,
+    /// Whether its line could be read. If not, its name and base are made up.
+    is_readable: bool,
     /// Whether a service beyond the last index has been reported; one report is enough.
     full: bool,
 }
@@ -236,7 +238,15 @@ impl<'a> Table<'a> {
             services: Vec::new(),
             next: base,
             taken: Vec::new(),
+            is_readable: true,
             full: false,
+        }
+    }
+
+    fn unreadable(place: Place<'a>) -> Self {
+        Self {
+            is_readable: false,
+            ..Self::new("?", 0, place)
         }
     }
 

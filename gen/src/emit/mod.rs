@@ -1,1 +1,114 @@
-//! Outputs.
+//! Outputs: what a list becomes, as bytes of a file.
+//!
+//! Every format takes its instructions from [`stub`](crate::stub) and its numbers and counts from the list; none has
+//! an instruction or a number of its own. The output depends on the list and the options alone: no time, no path.
+
+mod bin;
+mod error;
+mod format;
+mod gas;
+#[cfg(feature = "json")]
+mod json;
+mod list;
+mod table;
+#[cfg(test)]
+mod tests;
+#[cfg(feature = "tokens")]
+mod tokens;
+mod writer;
+
+pub use error::Error;
+pub use format::Format;
+#[cfg(feature = "tokens")]
+pub use tokens::tokens;
+
+use crate::model::{Arch, ServiceList};
+use crate::stub::{self, Encoding, Shape, Stub};
+
+/// What to emit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// The architecture.
+    pub arch: Arch,
+    /// The shape of the stubs; `None` is the architecture's [default](Shape::default_for).
+    pub shape: Option<Shape>,
+    /// The encoding of the stubs; `None` is the shape's [default](Shape::default_encoding).
+    pub encoding: Option<Encoding>,
+    /// The output format.
+    pub format: Format,
+}
+
+impl Options {
+    /// Default stubs of an architecture, in a format.
+    #[must_use]
+    pub const fn new(arch: Arch, format: Format) -> Self {
+        Self {
+            arch,
+            shape: None,
+            encoding: None,
+            format,
+        }
+    }
+
+    /// With another shape.
+    #[must_use]
+    pub const fn shape(mut self, shape: Shape) -> Self {
+        self.shape = Some(shape);
+        self
+    }
+
+    /// With another encoding.
+    #[must_use]
+    pub const fn encoding(mut self, encoding: Encoding) -> Self {
+        self.encoding = Some(encoding);
+        self
+    }
+}
+
+/// Emits one output: the bytes of a file.
+///
+/// # Errors
+///
+/// If the architecture has no such stubs or tables, or the format cannot hold what the shape needs.
+pub fn emit(list: &ServiceList, options: &Options) -> Result<Vec<u8>, Error> {
+    match options.format {
+        Format::Gas => {
+            Stubs::build(list, options).map(|stubs| gas::write_gas(list, &stubs).into_bytes())
+        }
+        Format::Bin => bin::encode_bin(&Stubs::build(list, options)?),
+        #[cfg(feature = "json")]
+        Format::Json => json::write_json(&Stubs::build(list, options)?),
+        Format::List => Ok(list::write_list(list).into_bytes()),
+        Format::Table => table::write_table(list, options.arch).map(String::into_bytes),
+    }
+}
+
+/// The stubs of all services of a list, in one shape and in the order of the list.
+struct Stubs {
+    shape: Shape,
+    encoding: Encoding,
+    stubs: Vec<Stub>,
+}
+
+impl Stubs {
+    fn build(list: &ServiceList, options: &Options) -> Result<Self, Error> {
+        let shape = options
+            .shape
+            .or(Shape::default_for(options.arch))
+            .ok_or(Error::no_stubs(options.arch))?;
+        if shape.arch() != options.arch {
+            return Err(Error::wrong_arch(shape, options.arch));
+        }
+        let encoding = options.encoding.unwrap_or(shape.default_encoding());
+        let stubs = list
+            .services()
+            .map(|service| stub::build(shape, service, encoding))
+            .collect();
+        Ok(Self {
+            shape,
+            encoding,
+            stubs,
+        })
+    }
+}

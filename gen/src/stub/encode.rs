@@ -27,6 +27,9 @@ pub struct CodeRelocation {
     pub kind: RelocationKind,
 }
 
+/// Tells the address of a symbol, if it has one.
+pub type Resolve<'a> = dyn Fn(&str) -> Option<u64> + 'a;
+
 /// Why a stub cannot be encoded. A stub that [`build`](super::build) made and nobody changed always can.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -81,19 +84,11 @@ impl Stub {
     /// # Errors
     ///
     /// For a symbol that `resolve` does not know; else only for a stub that was changed: see [`EncodeError`].
-    pub fn encode_at(
-        &self,
-        address: u64,
-        resolve: &dyn Fn(&str) -> Option<u64>,
-    ) -> Result<Vec<u8>, EncodeError> {
+    pub fn encode_at(&self, address: u64, resolve: &Resolve<'_>) -> Result<Vec<u8>, EncodeError> {
         self.assemble(address, Some(resolve)).map(|code| code.bytes)
     }
 
-    fn assemble(
-        &self,
-        address: u64,
-        resolve: Option<&dyn Fn(&str) -> Option<u64>>,
-    ) -> Result<Code, EncodeError> {
+    fn assemble(&self, address: u64, resolve: Option<&Resolve<'_>>) -> Result<Code, EncodeError> {
         let addresses = self.addresses(address)?;
         let mut encoder = self.encoder();
         let mut relocations = Vec::new();

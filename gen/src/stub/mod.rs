@@ -13,10 +13,10 @@ mod text;
 
 use iced_x86::Instruction;
 
-pub use encode::{Code, CodeRelocation, EncodeError};
+pub use encode::{Code, CodeRelocation, EncodeError, Resolve};
 pub use shape::{Encoding, Shape};
 pub use text::Syntax;
-pub(crate) use text::{Line, write_lines};
+pub(crate) use text::write_lines;
 
 use crate::model::{Arch, Service};
 

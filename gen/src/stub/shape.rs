@@ -101,6 +101,15 @@ impl Shape {
         Arch::I386
     }
 
+    /// The shape to take when none is asked for: that of the systems in longest use. `None` if there is none yet.
+    #[must_use]
+    pub const fn default_for(arch: Arch) -> Option<Self> {
+        match arch {
+            Arch::I386 => Some(Self::SharedEdx),
+            Arch::Amd64 | Arch::Arm64 => None,
+        }
+    }
+
     /// Whether the stub is for callers in the kernel. Otherwise its Nt and Zw names are one body.
     #[must_use]
     pub const fn is_kernel(self) -> bool {

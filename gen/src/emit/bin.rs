@@ -1,0 +1,28 @@
+//! `bin`: the code of the stubs, one after another.
+
+use super::{Error, Format, Stubs};
+
+/// Each stub starts at a multiple of two to this power: a line of the instruction fetch, and what Windows does.
+pub(super) const ALIGN_POWER: u32 = 4;
+
+/// What stands between stubs: `nop`, as in the ntdll of Windows Server 2003.
+pub(super) const FILLER: u8 = 0x90;
+
+pub(super) fn encode_bin(stubs: &Stubs) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    for stub in &stubs.stubs {
+        let code = stub
+            .encode()
+            .map_err(|error| Error::encode(&stub.service, error))?;
+        if let Some(relocation) = code.relocations.first() {
+            return Err(Error::relocation(
+                Format::Bin,
+                stubs.shape,
+                &relocation.symbol,
+            ));
+        }
+        bytes.resize(bytes.len().next_multiple_of(1 << ALIGN_POWER), FILLER);
+        bytes.extend(code.bytes);
+    }
+    Ok(bytes)
+}
