@@ -3,6 +3,7 @@
 //! Every mistake of a list is reported, in one run. A service with a mistake in it keeps its place in the table, so
 //! that the mistake does not make others.
 
+mod counts;
 mod directive;
 mod entry;
 mod number;
@@ -98,7 +99,7 @@ struct Table<'a> {
     /// Whether its line could be read. If not, its name and base are made up.
     is_readable: bool,
     /// Whether a service beyond the last index has been reported; one report is enough.
-    full: bool,
+    is_full: bool,
 }
 
 fn label(line: Line<'_>, span: Range<usize>, text: impl Into<String>) -> Label {
@@ -114,6 +115,17 @@ impl<'a> Checker<'a> {
             seen_invalid: false,
             seen_nul: false,
         }
+    }
+
+    /// Reports something that is wrong in one place.
+    fn say(
+        &mut self,
+        code: Code,
+        message: impl Into<String>,
+        label: Label,
+        help: impl Into<String>,
+    ) {
+        self.report(Diagnostic::new(code, message, label).help(help));
     }
 
     fn report(&mut self, diagnostic: Diagnostic) {
@@ -154,10 +166,11 @@ impl<'a> Checker<'a> {
                 Diagnostic::new(Code::NoServices, "the list has no services", label).help(help),
             );
         }
+        // A table that could not be read has been reported, and its services may be meant for another.
         let empty: Vec<_> = self
             .tables
             .iter()
-            .filter(|table| table.taken.is_empty())
+            .filter(|table| table.is_readable && table.taken.is_empty())
             .map(|t| (t.name, t.place))
             .collect();
         for (name, place) in empty {
@@ -239,7 +252,7 @@ impl<'a> Table<'a> {
             next: base,
             taken: Vec::new(),
             is_readable: true,
-            full: false,
+            is_full: false,
         }
     }
 
@@ -258,4 +271,10 @@ impl<'a> Table<'a> {
     fn finish(self) -> ServiceTable {
         ServiceTable::new(self.name.to_owned(), self.base, self.services)
     }
+}
+
+/// `1 dword`, `2 dwords`.
+fn plural(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
 }

@@ -1,6 +1,59 @@
 //! Typed signatures.
 
+use super::counts::Counts;
+use super::{Checker, label, plural};
+use crate::diag::{Code, quoted};
 use crate::model::Param;
+use crate::syntax::{Line, Word};
+
+impl<'a> Checker<'a> {
+    pub(super) fn check_signature(
+        &mut self,
+        line: Line<'a>,
+        text: Word<'a>,
+        counts: Option<Counts>,
+    ) -> Option<Vec<Param>> {
+        let params = match parse_params(text.text) {
+            Ok(params) => params,
+            Err(bad) => {
+                let start = offset_in(text, bad.text);
+                let label = label(line, start..start + bad.text.len(), "");
+                let message = match bad.text {
+                    "" => "a parameter is empty".to_owned(),
+                    param => format!("the parameter {} {}", quoted(param), bad.why),
+                };
+                let help = "a parameter is a type and a name, as in `(HANDLE Handle, PVOID *Base)`";
+                self.say(Code::BadSignature, message, label, help);
+                return None;
+            }
+        };
+        let Counts { i386, wide } = counts?;
+        if params.len() != usize::from(wide) {
+            let found = plural(params.len(), "parameter");
+            let message = format!("the signature has {found}, the count says {wide}");
+            let help = if params.len() < usize::from(wide) {
+                format!(
+                    "if parameters take more than one dword on i386, write `{i386}/{}`",
+                    params.len()
+                )
+            } else {
+                format!("the count would be `{}`", params.len())
+            };
+            self.say(
+                Code::SignatureMismatch,
+                message,
+                label(line, text.span(), found),
+                help,
+            );
+        }
+        Some(params)
+    }
+}
+
+/// Where `part`, a piece of `word.text`, starts in the line.
+fn offset_in(word: Word<'_>, part: &str) -> usize {
+    word.start + (part.as_ptr() as usize).saturating_sub(word.text.as_ptr() as usize)
+}
 
 /// Why a signature cannot be read: words for people, and the parameter's text.
 pub(super) struct BadParam<'a> {
@@ -38,7 +91,7 @@ fn parse_param(text: &str) -> Result<Param, BadParam<'_>> {
     let tokens = tokens(text).ok_or_else(|| bad("is not a type and a name"))?;
     let words = tokens.iter().filter(|token| is_type_word(token)).count();
     let (ty, name) = match tokens.split_last() {
-        None => return Err(bad("is empty")),
+        None => return Err(bad("")),
         // With one word there is no name: `HANDLE` and `PVOID *` are types.
         Some((last, before)) if words > 1 && is_type_word(last) && !C_WORDS.contains(last) => {
             (before, Some(*last))

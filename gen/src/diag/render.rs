@@ -26,7 +26,7 @@ impl Diagnostics {
         for item in self.iter().take(SHOWN) {
             text.push_str(&self.headline(item));
             text.push('\n');
-            text.push_str(&renderer.render(&[group(item)]));
+            text.push_str(&renderer.render(&[self.group(item)]));
             text.push_str("\n\n");
         }
         if let Some(more) = self.len().checked_sub(SHOWN).filter(|&more| more > 0) {
@@ -34,27 +34,27 @@ impl Diagnostics {
         }
         text
     }
-}
 
-fn group(item: &Diagnostic) -> Group<'_> {
-    let level = match item.severity() {
-        Severity::Error => Level::ERROR,
-        Severity::Warning => Level::WARNING,
-    };
-    let mut group =
-        Group::with_level(level).element(snippet(&item.primary, AnnotationKind::Primary));
-    for label in &item.related {
-        group = group.element(snippet(label, AnnotationKind::Context));
+    fn group<'a>(&'a self, item: &'a Diagnostic) -> Group<'a> {
+        let level = match item.severity() {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        // No path: the headline has told file, line and column, and told them in the form that editors parse.
+        let mut group =
+            Group::with_level(level).element(snippet(&item.primary, AnnotationKind::Primary));
+        for label in &item.related {
+            group = group.element(snippet(label, AnnotationKind::Context).path(self.file()));
+        }
+        if let Some(help) = &item.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        group
     }
-    if let Some(help) = &item.help {
-        group = group.element(Level::HELP.message(help.as_str()));
-    }
-    group
 }
 
 fn snippet(label: &Label, kind: AnnotationKind) -> Snippet<'_, annotate_snippets::Annotation<'_>> {
     let text = Some(label.text.as_str()).filter(|text| !text.is_empty());
-    // No path: the headline has told file, line and column, and told them in the form that editors parse.
     Snippet::source(label.excerpt.as_str())
         .line_start(label.line)
         .annotation(kind.span(label.mark.clone()).label(text))

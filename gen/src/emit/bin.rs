@@ -5,8 +5,9 @@ use super::{Error, Format, Stubs};
 /// Each stub starts at a multiple of two to this power: a line of the instruction fetch, and what Windows does.
 pub(super) const ALIGN_POWER: u32 = 4;
 
-/// What stands between stubs: `nop`, as in the ntdll of Windows Server 2003.
-pub(super) const FILLER: u8 = 0x90;
+/// What stands between stubs: `int3`, as Microsoft's linker has it, so that who runs off the end of a stub is stopped.
+/// (GNU as would not write 90h many times but longer instructions that do nothing.)
+pub(super) const FILLER: u8 = 0xcc;
 
 pub(super) fn encode_bin(stubs: &Stubs) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();

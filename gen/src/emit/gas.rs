@@ -9,7 +9,7 @@ use crate::stub::{Syntax, write_lines};
 pub(super) fn write_gas(list: &ServiceList, stubs: &Stubs) -> String {
     let mut out = AsmWriter::default();
     out.comment(&format!(
-        "{} system services, shape {}, encoding {}. Made by ntgate; do not edit.",
+        "Stubs of {} system services, shape {}, encoding {}. Made by ntgate; do not edit.",
         stubs.stubs.len(),
         stubs.shape,
         stubs.encoding
@@ -23,7 +23,8 @@ pub(super) fn write_gas(list: &ServiceList, stubs: &Stubs) -> String {
     for (service, stub) in list.services().zip(&stubs.stubs) {
         out.blank();
         if let Some(doc) = service.doc() {
-            out.comment(doc);
+            // Never a number first: as would take `# 1 "x"` for a line number and a file.
+            out.comment(&format!("{}: {doc}", service.name()));
         }
         out.align(ALIGN_POWER, FILLER);
         for symbol in &stub.symbols {

@@ -38,7 +38,12 @@ fn line(service: &Service, next: u32) -> String {
     }
     if let Some(signature) = service.signature() {
         let params: Vec<_> = signature.iter().map(Param::to_string).collect();
-        line.push_str(&format!(" ({})", params.join(", ")));
+        let params = if params.is_empty() {
+            "VOID".to_owned()
+        } else {
+            params.join(", ")
+        };
+        line.push_str(&format!(" ({params})"));
     }
     if let Some(doc) = service.doc() {
         line.push_str(&format!("  # {doc}"));

@@ -1,6 +1,6 @@
 //! Outputs: what a list becomes, as bytes of a file.
 //!
-//! Every format takes its instructions from [`stub`](crate::stub) and its numbers and counts from the list; none has
+//! Every format takes its instructions from [`stub`] and its numbers and counts from the list; none has
 //! an instruction or a number of its own. The output depends on the list and the options alone: no time, no path.
 
 mod bin;

@@ -14,7 +14,7 @@ fn stubs_start_at_multiples_of_sixteen() {
     let options = Options::new(Arch::I386, Format::Bin).shape(Shape::Sysenter);
     let bytes = emit(&list(), &options).expect("it has no relocations");
     assert_eq!(bytes.len(), 32 + 16);
-    assert_eq!(bytes[18..33], [[0x90; 14].as_slice(), &[0xb8]].concat());
+    assert_eq!(bytes[18..33], [[0xcc; 14].as_slice(), &[0xb8]].concat());
 }
 
 #[test]
