@@ -1,9 +1,11 @@
 //! How instructions reach memory: through a segment, the TLB, and if need be the paging structures.
 //!
-//! The first lines of [`Core::load`] and [`Core::store`] are the whole story of an ordinary access; the functions marked
-//! cold do the rest: limits of odd segments, page walks, pages that hold code, operands that cross a page.
+//! [`Core::try_load_flat`] and [`Core::try_store_flat`] are the whole story of an ordinary access; the functions marked cold do the
+//! rest: limits of odd segments, page walks, pages that hold code, operands that cross a page. The commonest instructions
+//! try the short way themselves and hand the whole instruction to a cold twin if it fails, so that nothing need be kept
+//! across a call.
 
-use super::core::{Core, seg};
+use super::core::{Core, reg, seg};
 use super::fault::{Flow, Stop, Vector};
 use super::memory::PAGE;
 use super::paging::Access;
@@ -16,51 +18,70 @@ impl Core {
         self.cpl == 3
     }
 
+    /// Reads an operand the short way: no limit in doubt, translation known. `None`: take the careful way.
+    #[inline(always)]
+    pub(crate) fn try_load<W: Width>(&self, segment: u8, offset: u64) -> Option<W> {
+        let size = u64::from(W::BYTES);
+        let s = &self.segs[(segment & 7) as usize];
+        if offset + size > s.read_end {
+            return None;
+        }
+        self.try_load_flat(s.base + offset & 0xFFFF_FFFF)
+    }
+
+    /// Writes an operand the short way.
+    #[inline(always)]
+    pub(crate) fn try_store<W: Width>(&mut self, segment: u8, offset: u64, value: W) -> Option<()> {
+        let size = u64::from(W::BYTES);
+        let s = &self.segs[(segment & 7) as usize];
+        if offset + size > s.write_end {
+            return None;
+        }
+        self.try_store_flat(s.base + offset & 0xFFFF_FFFF, value)
+    }
+
+    /// Reads an operand in a flat segment the short way.
+    #[inline(always)]
+    pub(crate) fn try_load_flat<W: Width>(&self, linear: u64) -> Option<W> {
+        let physical = self.tlb.current(linear).for_read(linear, u64::from(W::BYTES))?;
+        W::read(self.memory.ram(), physical as usize)
+    }
+
+    /// Reads an operand that is going to be written, in a flat segment, the short way.
+    #[inline(always)]
+    pub(crate) fn try_load_for_update<W: Width>(&self, linear: u64) -> Option<W> {
+        let physical = self.tlb.current(linear).for_write(linear, u64::from(W::BYTES))?;
+        W::read(self.memory.ram(), physical as usize)
+    }
+
+    /// Writes an operand in a flat segment the short way.
+    #[inline(always)]
+    pub(crate) fn try_store_flat<W: Width>(&mut self, linear: u64, value: W) -> Option<()> {
+        let physical = self.tlb.current(linear).for_write(linear, u64::from(W::BYTES))?;
+        self.memory.write_plain(physical, value)
+    }
+
     /// Reads an operand at `offset` in the segment.
     #[inline(always)]
     pub(crate) fn load<W: Width>(&mut self, segment: u8, offset: u64) -> Result<W, Stop> {
-        let size = u64::from(W::BYTES);
-        let s = &self.segs[(segment & 7) as usize];
-        if offset + size <= s.read_end {
-            let linear = s.base + offset & 0xFFFF_FFFF;
-            if let Some(physical) = self.tlb.entry(self.cpl == 3, linear).for_read(linear, size) {
-                if let Some(value) = W::read(self.memory.ram(), physical as usize) {
-                    return Ok(value);
-                }
-            }
+        match self.try_load(segment, offset) {
+            Some(value) => Ok(value),
+            None => self.load_slow(segment, offset),
         }
-        self.load_slow(segment, offset)
     }
 
     /// Writes an operand at `offset` in the segment. `Stop::Leave`: written, but over decoded instructions.
     #[inline(always)]
     pub(crate) fn store<W: Width>(&mut self, segment: u8, offset: u64, value: W) -> Flow {
-        let size = u64::from(W::BYTES);
-        let s = &self.segs[(segment & 7) as usize];
-        if offset + size <= s.write_end {
-            let linear = s.base + offset & 0xFFFF_FFFF;
-            if let Some(physical) = self.tlb.entry(self.cpl == 3, linear).for_write(linear, size) {
-                if self.memory.write_plain(physical, value).is_some() {
-                    return Ok(());
-                }
-            }
+        match self.try_store(segment, offset, value) {
+            Some(()) => Ok(()),
+            None => self.store_slow(segment, offset, value),
         }
-        self.store_slow(segment, offset, value)
     }
 
     /// Reads an operand that the same instruction is going to write: a fault says that it was a write.
-    #[inline(always)]
     pub(crate) fn load_for_update<W: Width>(&mut self, segment: u8, offset: u64) -> Result<W, Stop> {
         let size = u64::from(W::BYTES);
-        let s = &self.segs[(segment & 7) as usize];
-        if offset + size <= s.write_end {
-            let linear = s.base + offset & 0xFFFF_FFFF;
-            if let Some(physical) = self.tlb.entry(self.cpl == 3, linear).for_write(linear, size) {
-                if let Some(value) = W::read(self.memory.ram(), physical as usize) {
-                    return Ok(value);
-                }
-            }
-        }
         let linear = self.checked_linear(segment, offset, size, true)?;
         self.probe_write(linear, size)?;
         self.load_slow(segment, offset)
@@ -165,21 +186,30 @@ impl Core {
         }
     }
 
-    /// Pushes an operand. ESP changes only if the write succeeds.
+    /// Pushes an operand on a flat 32-bit stack, the short way.
     #[inline(always)]
+    pub(crate) fn try_push<W: Width>(&mut self, value: W) -> Option<()> {
+        let sp = u64::from((self.regs[reg::SP as usize] as u32).wrapping_sub(W::BYTES));
+        self.try_store_flat(sp, value)?;
+        self.regs[reg::SP as usize] = sp;
+        Some(())
+    }
+
+    /// Releases bytes of a flat 32-bit stack.
+    #[inline(always)]
+    pub(crate) fn release(&mut self, bytes: u32) {
+        let slot = &mut self.regs[reg::SP as usize];
+        *slot = u64::from((*slot as u32).wrapping_add(bytes));
+    }
+
+    /// Pushes an operand. ESP changes only if the write succeeds.
     pub(crate) fn push<W: Width>(&mut self, value: W) -> Flow {
-        let sp = self.regs[super::core::reg::SP as usize].wrapping_sub(u64::from(W::BYTES)) & self.stack_mask;
-        match self.store(seg::SS, sp, value) {
-            Ok(()) => {
-                self.set_sp(sp);
-                Ok(())
-            }
-            Err(Stop::Leave) => {
-                self.set_sp(sp);
-                Err(Stop::Leave)
-            }
-            Err(stop) => Err(stop),
+        let sp = self.regs[reg::SP as usize].wrapping_sub(u64::from(W::BYTES)) & self.stack_mask;
+        let flow = self.store(seg::SS, sp, value);
+        if matches!(flow, Ok(()) | Err(Stop::Leave)) {
+            self.set_sp(sp);
         }
+        flow
     }
 
     /// Pops an operand.

@@ -6,7 +6,7 @@ use super::core::{Core, seg};
 use super::exec;
 use super::fault::{Flow, Stop};
 use super::memory::{PAGE, PAGE_MASK};
-use super::op::{After, Op};
+use super::op::{After, Op, run};
 use super::paging::Access;
 
 /// The longest instruction (SDM vol. 2, 2.3.11).
@@ -21,7 +21,7 @@ pub(crate) struct Block {
     pub(crate) ops: Box<[Op]>,
     /// Bytes of code.
     pub(crate) len: u16,
-    /// Which code-segment and stack width it was decoded for.
+    /// What it was decoded for: `Core::mode`.
     mode: u8,
 }
 
@@ -150,11 +150,6 @@ impl Blocks {
 }
 
 impl Core {
-    /// What decoded instructions depend on: CS.D and SS.B.
-    fn mode(&self) -> u8 {
-        (self.context & 0xC) as u8
-    }
-
     /// The linear address to fetch `size` bytes from; #GP(0) outside the code segment.
     fn fetch_linear(&mut self, ip: u64, size: u64) -> Result<u64, Stop> {
         let code = &self.segs[seg::CS as usize];
@@ -253,7 +248,7 @@ fn decode_run(core: &Core, bytes: &[u8]) -> (Vec<Op>, usize) {
         if beyond && !ops.is_empty() {
             break;
         }
-        let mut op = Op::new(outside, len as u16, end as u16);
+        let mut op = Op::new(run!(outside), len as u16, end as u16, core.is_flat());
         let after = if beyond { After::Ends } else { exec::lower(&instruction, &mut op, core.model) };
         ops.push(op);
         len = end;

@@ -79,8 +79,8 @@ pub struct Msrs {
 
 /// What instructions work on. `Machine` adds the decoded blocks and the run loop.
 pub(crate) struct Core {
-    /// General registers 0 to 15, then zeroes (`reg::ZERO`); 32 of them so that a masked index needs no check.
-    pub(crate) regs: [u64; 32],
+    /// General registers 0 to 15, then zeroes (`reg::ZERO`); as many as a byte can name, so that no index needs a check.
+    pub(crate) regs: [u64; 256],
     /// EIP of the block that is running.
     pub(crate) block_ip: u64,
     /// Where execution goes on after the block. A branch overwrites it.
@@ -110,6 +110,8 @@ pub(crate) struct Core {
     pub(crate) retired: u64,
     /// `MOV SS`, `POP SS`: no debug trap after this instruction (SDM vol. 3, 6.8.3).
     pub(crate) shadow: bool,
+    /// How many instructions of the block were left when one stopped it.
+    pub(crate) left: usize,
     /// Details of `Stop::Fault`.
     pub(crate) fault: Fault,
     /// Details of `Stop::Exit`.
@@ -125,7 +127,7 @@ impl Core {
         if W::BITS == 8 && r & reg::HIGH != 0 {
             return W::cut(self.regs[(r & 3) as usize] >> 8);
         }
-        W::cut(self.regs[(r & 31) as usize])
+        W::cut(self.regs[r as usize])
     }
 
     /// Writes the general register; a 32-bit write clears the upper half, a shorter one leaves the rest.
@@ -136,7 +138,7 @@ impl Core {
             *slot = *slot & !0xFF00 | value.zx() << 8;
             return;
         }
-        let slot = &mut self.regs[(r & 31) as usize];
+        let slot = &mut self.regs[r as usize];
         *slot = if W::BITS >= 32 { value.zx() } else { *slot & !W::MASK | value.zx() };
     }
 

@@ -44,7 +44,7 @@ impl Memory {
 
     /// Writes an operand to a page that is known to hold no decoded code.
     #[inline(always)]
-    pub(crate) fn write_plain<W: Width>(&mut self, address: u64, value: W) -> Option<()> {
+    pub(crate) fn write_plain<W: Width>(&mut self, address: u32, value: W) -> Option<()> {
         value.write(&mut self.ram, address as usize)
     }
 

@@ -3,8 +3,55 @@
 use super::core::{Core, reg, seg};
 use super::fault::Flow;
 
-/// What carries out an instruction.
-pub(crate) type Run = fn(&mut Core, &Op) -> Flow;
+/// Carries out an instruction, and then the rest of the block after it.
+///
+/// Each instruction calls the next one as its last act, which compiles to a jump: no loop, no return, no test in between.
+/// A block has at most `BLOCK_OPS` instructions, so even where the compiler makes real calls of it the stack stays small.
+pub(crate) type Run = fn(&mut Core, &Op, &[Op]) -> Flow;
+
+/// Does one instruction with `f`, then the rest. `Core::left` says at which one a stop happened.
+#[inline(always)]
+pub(crate) fn step(core: &mut Core, op: &Op, rest: &[Op], f: impl FnOnce(&mut Core, &Op) -> Flow) -> Flow {
+    match f(core, op) {
+        Ok(()) => match rest.split_first() {
+            Some((next, rest)) => (next.run)(core, next, rest),
+            None => Ok(()),
+        },
+        Err(stop) => {
+            core.left = rest.len();
+            Err(stop)
+        }
+    }
+}
+
+/// Does one instruction the short way with `f`, then the rest; `None` from `f`, which has then changed nothing, sends it
+/// the careful way. The two are apart so that the short way calls nothing and so saves no registers.
+#[inline(always)]
+pub(crate) fn step_fast(core: &mut Core, op: &Op, rest: &[Op], f: impl FnOnce(&mut Core, &Op) -> Option<()>, careful: Run) -> Flow {
+    match f(core, op) {
+        Some(()) => match rest.split_first() {
+            Some((next, rest)) => (next.run)(core, next, rest),
+            None => Ok(()),
+        },
+        None => careful(core, op, rest),
+    }
+}
+
+/// The [`Run`] of a function that does one instruction; or of two, the short way and the careful way.
+macro_rules! run {
+    ($f:expr) => {
+        (|core: &mut $crate::machine::core::Core, op: &$crate::machine::op::Op, rest: &[$crate::machine::op::Op]| {
+            $crate::machine::op::step(core, op, rest, $f)
+        }) as $crate::machine::op::Run
+    };
+    ($fast:expr, $careful:expr) => {
+        (|core: &mut $crate::machine::core::Core, op: &$crate::machine::op::Op, rest: &[$crate::machine::op::Op]| {
+            let careful = $crate::machine::op::run!($careful);
+            $crate::machine::op::step_fast(core, op, rest, $fast, careful)
+        }) as $crate::machine::op::Run
+    };
+}
+pub(crate) use run;
 
 /// A decoded instruction. Half a cache line: blocks are arrays of these, read in order.
 ///
@@ -28,13 +75,54 @@ pub(crate) struct Op {
     pub(crate) seg: u8,
     /// How many high bits an effective address does not have: 32, or 48 with 16-bit addressing.
     pub(crate) narrow: u8,
+    /// Which way memory may be reached; looked at when the instruction is lowered.
+    pub(crate) way: Way,
+}
+
+/// Which way an instruction may reach memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Way {
+    /// Flat 32-bit segment, base and displacement: by far the commonest operand, and the cheapest to compute.
+    Simple,
+    /// Flat 32-bit segment, with an index.
+    Indexed,
+    /// A segment with a base or a limit, or 16-bit addressing.
+    Careful,
+}
+
+/// The linear address of a memory operand in a flat segment.
+pub(crate) trait Operand {
+    fn linear(core: &Core, op: &Op) -> u64;
+}
+
+/// [`Way::Simple`].
+pub(crate) struct Simple;
+
+/// [`Way::Indexed`].
+pub(crate) struct Indexed;
+
+impl Operand for Simple {
+    #[inline(always)]
+    fn linear(core: &Core, op: &Op) -> u64 {
+        u64::from((core.regs[op.base as usize] as u32).wrapping_add(op.disp as u32))
+    }
+}
+
+impl Operand for Indexed {
+    #[inline(always)]
+    fn linear(core: &Core, op: &Op) -> u64 {
+        let index = (core.regs[op.index as usize] as u32) << (op.scale & 3);
+        let base = core.regs[op.base as usize] as u32;
+        u64::from(base.wrapping_add(index).wrapping_add(op.disp as u32))
+    }
 }
 
 impl Op {
     /// An instruction without operands.
-    pub(crate) fn new(run: Run, start: u16, end: u16) -> Self {
+    pub(crate) fn new(run: Run, start: u16, end: u16, flat: bool) -> Self {
+        let way = if flat { Way::Simple } else { Way::Careful };
         let (base, index) = (reg::ZERO, reg::ZERO);
-        Self { run, imm: 0, disp: 0, start, end, r1: 0, r2: 0, base, index, scale: 0, seg: seg::DS, narrow: 32 }
+        Self { run, imm: 0, disp: 0, start, end, r1: 0, r2: 0, base, index, scale: 0, seg: seg::DS, narrow: 32, way }
     }
 }
 
@@ -51,8 +139,8 @@ impl Core {
     /// The effective address (offset) of the memory operand.
     #[inline(always)]
     pub(crate) fn address(&self, op: &Op) -> u64 {
-        let base = self.regs[(op.base & 31) as usize];
-        let index = self.regs[(op.index & 31) as usize] << (op.scale & 3);
+        let base = self.regs[op.base as usize];
+        let index = self.regs[op.index as usize] << (op.scale & 3);
         base.wrapping_add(index).wrapping_add(op.disp as i64 as u64) & u64::MAX >> (op.narrow & 63)
     }
 

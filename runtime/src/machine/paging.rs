@@ -31,50 +31,72 @@ mod code {
 }
 
 #[derive(Clone, Copy)]
+#[repr(align(32))]
 pub(crate) struct TlbEntry {
     read: u64,
     write: u64,
-    frame: u64,
+    /// RAM only, so 32 bits do; with them no address computed from it can overflow a `usize`, and no check is needed.
+    frame: u32,
 }
 
 impl TlbEntry {
     /// The physical address, if this entry grants reading `size` bytes at `linear`.
     #[inline(always)]
-    pub(crate) fn for_read(&self, linear: u64, size: u64) -> Option<u64> {
-        (self.read == (linear + (size - 1)) & PAGE_MASK).then_some(self.frame | linear & (PAGE - 1))
+    pub(crate) fn for_read(&self, linear: u64, size: u64) -> Option<u32> {
+        (self.read == (linear + (size - 1)) & PAGE_MASK).then_some(self.frame | linear as u32 & (PAGE as u32 - 1))
     }
 
     /// The physical address, if this entry grants writing `size` bytes at `linear`.
     #[inline(always)]
-    pub(crate) fn for_write(&self, linear: u64, size: u64) -> Option<u64> {
-        (self.write == (linear + (size - 1)) & PAGE_MASK).then_some(self.frame | linear & (PAGE - 1))
+    pub(crate) fn for_write(&self, linear: u64, size: u64) -> Option<u32> {
+        (self.write == (linear + (size - 1)) & PAGE_MASK).then_some(self.frame | linear as u32 & (PAGE as u32 - 1))
     }
 }
 
-/// Cached translations, apart for supervisor (0) and user (1) accesses.
+/// Cached translations: first those for supervisor accesses, then those for user accesses.
 pub(crate) struct Tlb {
-    entries: [[TlbEntry; ENTRIES]; 2],
+    entries: [TlbEntry; 2 * ENTRIES],
+    /// Where those begin that the current privilege level uses.
+    current: usize,
 }
 
 impl Tlb {
-    const EMPTY: [TlbEntry; ENTRIES] = [TlbEntry { read: NO_PAGE, write: NO_PAGE, frame: 0 }; ENTRIES];
+    const EMPTY: [TlbEntry; 2 * ENTRIES] = [TlbEntry { read: NO_PAGE, write: NO_PAGE, frame: 0 }; 2 * ENTRIES];
 
     pub(crate) fn new() -> Self {
-        Self { entries: [Self::EMPTY; 2] }
+        Self { entries: Self::EMPTY, current: 0 }
     }
 
     #[inline(always)]
+    fn slot(user: bool, linear: u64) -> usize {
+        usize::from(user) * ENTRIES | (linear / PAGE) as usize % ENTRIES
+    }
+
+    /// The entry for an access with these rights.
+    #[inline(always)]
     pub(crate) fn entry(&self, user: bool, linear: u64) -> &TlbEntry {
-        &self.entries[usize::from(user)][(linear / PAGE) as usize % ENTRIES]
+        &self.entries[Self::slot(user, linear)]
+    }
+
+    /// The entry for an access with the rights of the current privilege level.
+    #[inline(always)]
+    pub(crate) fn current(&self, linear: u64) -> &TlbEntry {
+        &self.entries[((linear / PAGE) as usize % ENTRIES | self.current) % (2 * ENTRIES)]
+    }
+
+    /// Makes user or supervisor rights the current ones.
+    #[inline(always)]
+    pub(crate) fn select(&mut self, user: bool) {
+        self.current = usize::from(user) * ENTRIES;
     }
 
     fn clear(&mut self) {
-        self.entries = [Self::EMPTY; 2];
+        self.entries = Self::EMPTY;
     }
 
     /// Takes back the permission of plain writes to a frame.
-    fn protect(&mut self, frame: u64) {
-        for entry in self.entries.iter_mut().flatten() {
+    fn protect(&mut self, frame: u32) {
+        for entry in &mut self.entries {
             if entry.frame == frame {
                 entry.write = NO_PAGE;
             }
@@ -132,7 +154,7 @@ impl Core {
         let cached = self.tlb.entry(access.user, linear);
         let hit = if access.write { cached.for_write(linear, 1) } else { cached.for_read(linear, 1) };
         if let Some(physical) = hit {
-            return Ok(physical);
+            return Ok(u64::from(physical));
         }
         let mapping = if self.paging() {
             self.walk(linear as u32, access)?
@@ -192,15 +214,16 @@ impl Core {
         let writable = mapping.writable || !access.user && self.cr0 & CR0_WP == 0;
         let plain = writable && mapping.dirty && !self.memory.is_watched(mapping.frame);
         let page = linear & PAGE_MASK;
-        let slot = &mut self.tlb.entries[usize::from(access.user)][(linear / PAGE) as usize % ENTRIES];
-        *slot = TlbEntry { read: page, write: if plain { page } else { NO_PAGE }, frame: mapping.frame };
+        let write = if plain { page } else { NO_PAGE };
+        let slot = Tlb::slot(access.user, linear);
+        self.tlb.entries[slot] = TlbEntry { read: page, write, frame: mapping.frame as u32 };
         debug_assert!(mapping.user || !access.user);
     }
 
     /// Notes that a block was decoded from `len` bytes at a physical address, all in one page.
     pub(crate) fn watch_code(&mut self, physical: u64, len: u64) {
         if self.memory.watch(physical, len) {
-            self.tlb.protect(physical & PAGE_MASK);
+            self.tlb.protect((physical & PAGE_MASK) as u32);
         }
     }
 }

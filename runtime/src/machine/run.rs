@@ -35,11 +35,11 @@ fn run_blocks(core: &mut Core, blocks: &mut Blocks, limit: u64) -> Result<(), St
         let block = blocks.at_ip(core)?;
         core.block_ip = core.ip;
         core.ip = core.ip + u64::from(block.len) & 0xFFFF_FFFF;
-        for (done, op) in block.ops.iter().enumerate() {
-            if let Err(stop) = (op.run)(core, op) {
+        if let Some((op, rest)) = block.ops.split_first() {
+            if let Err(stop) = (op.run)(core, op, rest) {
+                let done = block.ops.len() - 1 - core.left;
                 core.retired += done as u64;
-                let last = done + 1 == block.ops.len();
-                return stopped(core, op, stop, last);
+                return stopped(core, &block.ops[done], stop, core.left == 0);
             }
         }
         core.retired += block.ops.len() as u64;
@@ -57,7 +57,7 @@ fn single_step(core: &mut Core, blocks: &mut Blocks) -> Result<(), Stop> {
     core.shadow = false;
     if let Some(op) = block.ops.first() {
         core.ip = core.ip_after(op);
-        match (op.run)(core, op) {
+        match (op.run)(core, op, &[]) {
             Ok(()) => core.retired += 1,
             Err(stop) => stopped(core, op, stop, true)?,
         }

@@ -5,9 +5,9 @@ use iced_x86::{Instruction, Mnemonic};
 use super::super::core::{Core, reg};
 use super::super::fault::Flow;
 use super::super::flags::Flags;
-use super::super::op::{After, Op};
+use super::super::op::{After, Indexed, Op, Operand, Simple, Way, run};
 use super::super::width::Width;
-use super::operand::{Form, binary, memory, size, sized, unary};
+use super::operand::{Form, binary, memory, size, sized, sized_pair, unary};
 
 /// An operation on two operands. Pure: a test needs no machine.
 trait Binary {
@@ -107,17 +107,45 @@ fn reg_imm<B: Binary, W: Width>(core: &mut Core, op: &Op) -> Flow {
     Ok(())
 }
 
+fn try_reg_mem<O: Operand, B: Binary, W: Width>(core: &mut Core, op: &Op) -> Option<()> {
+    let b = core.try_load_flat::<W>(O::linear(core, op))?;
+    reg_with::<B, W>(core, op, b);
+    Some(())
+}
+
 fn reg_mem<B: Binary, W: Width>(core: &mut Core, op: &Op) -> Flow {
     let b = core.load::<W>(op.seg, core.address(op))?;
+    reg_with::<B, W>(core, op, b);
+    Ok(())
+}
+
+#[inline(always)]
+fn reg_with<B: Binary, W: Width>(core: &mut Core, op: &Op, b: W) {
     let a = core.reg(op.r1);
     let result = B::apply(&mut core.flags, a, b);
     if B::WRITES {
         core.set_reg(op.r1, result);
     }
-    Ok(())
 }
 
+/// Memory with `b`, the short way. The flags are changed only when nothing can fail any more.
 #[inline(always)]
+fn try_mem<O: Operand, B: Binary, W: Width>(core: &mut Core, op: &Op, b: W) -> Option<()> {
+    let linear = O::linear(core, op);
+    if B::WRITES {
+        let a = core.try_load_for_update(linear)?;
+        let mut flags = core.flags;
+        let result = B::apply(&mut flags, a, b);
+        core.try_store_flat(linear, result)?;
+        core.flags = flags;
+    } else {
+        let a = core.try_load_flat(linear)?;
+        B::apply(&mut core.flags, a, b);
+    }
+    Some(())
+}
+
+/// Memory with `b`, the careful way.
 fn mem_any<B: Binary, W: Width>(core: &mut Core, op: &Op, b: W) -> Flow {
     let address = core.address(op);
     if !B::WRITES {
@@ -130,9 +158,16 @@ fn mem_any<B: Binary, W: Width>(core: &mut Core, op: &Op, b: W) -> Flow {
     core.store(op.seg, address, result)
 }
 
+fn try_mem_reg<O: Operand, B: Binary, W: Width>(core: &mut Core, op: &Op) -> Option<()> {
+    try_mem::<O, B, W>(core, op, core.reg(op.r2))
+}
+
 fn mem_reg<B: Binary, W: Width>(core: &mut Core, op: &Op) -> Flow {
-    let b = core.reg::<W>(op.r2);
-    mem_any::<B, W>(core, op, b)
+    mem_any::<B, W>(core, op, core.reg(op.r2))
+}
+
+fn try_mem_imm<O: Operand, B: Binary, W: Width>(core: &mut Core, op: &Op) -> Option<()> {
+    try_mem::<O, B, W>(core, op, W::cut(op.imm))
 }
 
 fn mem_imm<B: Binary, W: Width>(core: &mut Core, op: &Op) -> Flow {
@@ -144,10 +179,10 @@ fn lower_binary<B: Binary>(instruction: &Instruction, op: &mut Op) -> Option<Aft
     let size = size(instruction, 0);
     op.run = match form {
         Form::RegReg => sized!(size, reg_reg, B),
-        Form::RegMem => sized!(size, reg_mem, B),
-        Form::MemReg => sized!(size, mem_reg, B),
+        Form::RegMem => sized_pair!(size, op, try_reg_mem, reg_mem, B),
+        Form::MemReg => sized_pair!(size, op, try_mem_reg, mem_reg, B),
         Form::RegImm => sized!(size, reg_imm, B),
-        Form::MemImm => sized!(size, mem_imm, B),
+        Form::MemImm => sized_pair!(size, op, try_mem_imm, mem_imm, B),
     };
     Some(After::Next)
 }
@@ -306,7 +341,7 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
         Mnemonic::Xadd | Mnemonic::Cmpxchg => lower_exchange(instruction, op),
         Mnemonic::Cmpxchg8b => {
             memory(instruction, op);
-            op.run = cmpxchg8b;
+            op.run = run!(cmpxchg8b);
             Some(After::Next)
         }
         _ => None,

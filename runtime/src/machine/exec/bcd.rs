@@ -6,7 +6,7 @@ use iced_x86::{Instruction, Mnemonic};
 use super::super::core::{Core, reg};
 use super::super::fault::{Flow, Vector};
 use super::super::flags;
-use super::super::op::{After, Op};
+use super::super::op::{After, Op, run};
 
 /// SF, ZF and PF from AL; CF and AF as given; OF clear.
 fn set_flags(core: &mut Core, result: u8, cf: bool, af: bool) {
@@ -88,13 +88,13 @@ fn salc(core: &mut Core, _: &Op) -> Flow {
 
 pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
     op.run = match instruction.mnemonic() {
-        Mnemonic::Daa => daa,
-        Mnemonic::Das => das,
-        Mnemonic::Aaa => aaa,
-        Mnemonic::Aas => aas,
-        Mnemonic::Aam => aam,
-        Mnemonic::Aad => aad,
-        Mnemonic::Salc => salc,
+        Mnemonic::Daa => run!(daa),
+        Mnemonic::Das => run!(das),
+        Mnemonic::Aaa => run!(aaa),
+        Mnemonic::Aas => run!(aas),
+        Mnemonic::Aam => run!(aam),
+        Mnemonic::Aad => run!(aad),
+        Mnemonic::Salc => run!(salc),
         _ => return None,
     };
     if matches!(instruction.mnemonic(), Mnemonic::Aam | Mnemonic::Aad) {

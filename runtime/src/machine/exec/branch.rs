@@ -5,9 +5,9 @@ use iced_x86::{Code, ConditionCode, Instruction, Mnemonic, OpKind};
 
 use super::super::core::{Core, reg, seg};
 use super::super::fault::{Flow, Stop};
-use super::super::op::{After, Op};
+use super::super::op::{After, Op, Way, run};
 use super::super::width::Width;
-use super::moves::{self, Condition, conditional};
+use super::moves::{self, Condition, condition_run, condition_run_pair, conditional, conditional_pair};
 use super::operand::{is_immediate, size, unary};
 
 /// The instruction-pointer width that a branch has: 16 with an operand-size prefix, else 32.
@@ -17,13 +17,22 @@ impl Pointer for u32 {}
 
 impl Core {
     /// Goes on at `target`, if the code segment has it.
-    #[inline(always)]
     fn jump(&mut self, target: u64) -> Flow {
         if target > u64::from(self.segs[seg::CS as usize].limit) {
             return Err(self.gp(0));
         }
         self.ip = target;
         Ok(())
+    }
+
+    /// The same; `None` if it does not.
+    #[inline(always)]
+    fn try_jump(&mut self, target: u64) -> Option<()> {
+        if target > u64::from(self.segs[seg::CS as usize].limit) {
+            return None;
+        }
+        self.ip = target;
+        Some(())
     }
 
     /// The target of a relative branch.
@@ -33,21 +42,39 @@ impl Core {
     }
 
     /// Pushes the return address, then goes on at `target`.
-    #[inline(always)]
     fn call<P: Pointer>(&mut self, op: &Op, target: u64) -> Flow {
         if target > u64::from(self.segs[seg::CS as usize].limit) {
             return Err(self.gp(0));
         }
         let pushed = self.push(P::cut(self.ip_after(op)));
-        if pushed != Err(Stop::Fault) {
+        if matches!(pushed, Ok(()) | Err(Stop::Leave)) {
             self.ip = target;
         }
         pushed
     }
+
+    /// The same, the short way.
+    #[inline(always)]
+    fn try_call<P: Pointer>(&mut self, op: &Op, target: u64) -> Option<()> {
+        if target > u64::from(self.segs[seg::CS as usize].limit) {
+            return None;
+        }
+        self.try_push(P::cut(self.ip_after(op)))?;
+        self.ip = target;
+        Some(())
+    }
+}
+
+fn try_jmp<P: Pointer>(core: &mut Core, op: &Op) -> Option<()> {
+    core.try_jump(core.relative::<P>(op))
 }
 
 fn jmp<P: Pointer>(core: &mut Core, op: &Op) -> Flow {
     core.jump(core.relative::<P>(op))
+}
+
+fn try_jcc<C: Condition, P: Pointer>(core: &mut Core, op: &Op) -> Option<()> {
+    if C::holds(&core.flags) { core.try_jump(core.relative::<P>(op)) } else { Some(()) }
 }
 
 fn jcc<C: Condition, P: Pointer>(core: &mut Core, op: &Op) -> Flow {
@@ -63,12 +90,25 @@ fn jmp_mem<P: Pointer>(core: &mut Core, op: &Op) -> Flow {
     core.jump(target.zx())
 }
 
+fn try_call_near<P: Pointer>(core: &mut Core, op: &Op) -> Option<()> {
+    core.try_call::<P>(op, core.relative::<P>(op))
+}
+
 fn call_near<P: Pointer>(core: &mut Core, op: &Op) -> Flow {
     core.call::<P>(op, core.relative::<P>(op))
 }
 
+fn try_call_reg<P: Pointer>(core: &mut Core, op: &Op) -> Option<()> {
+    core.try_call::<P>(op, core.reg::<P>(op.r1).zx())
+}
+
 fn call_reg<P: Pointer>(core: &mut Core, op: &Op) -> Flow {
     core.call::<P>(op, core.reg::<P>(op.r1).zx())
+}
+
+fn try_call_mem<P: Pointer>(core: &mut Core, op: &Op) -> Option<()> {
+    let target = core.try_load::<P>(op.seg, core.address(op))?;
+    core.try_call::<P>(op, target.zx())
 }
 
 fn call_mem<P: Pointer>(core: &mut Core, op: &Op) -> Flow {
@@ -77,6 +117,13 @@ fn call_mem<P: Pointer>(core: &mut Core, op: &Op) -> Flow {
 }
 
 /// `RET imm16`: pops EIP, then releases that many bytes.
+fn try_ret<P: Pointer>(core: &mut Core, op: &Op) -> Option<()> {
+    let target = core.try_load_flat::<P>(core.regs[reg::SP as usize])?;
+    core.try_jump(target.zx())?;
+    core.release(P::BYTES + op.imm as u32);
+    Some(())
+}
+
 fn ret<P: Pointer>(core: &mut Core, op: &Op) -> Flow {
     let sp = core.sp();
     let target = core.load::<P>(seg::SS, sp)?;
@@ -132,7 +179,14 @@ fn jcxz<P: Pointer>(core: &mut Core, op: &Op) -> Flow {
 /// The function's instance for the branch's pointer width.
 macro_rules! pointer {
     ($short:expr, $f:ident) => {
-        if $short { $f::<u16> } else { $f::<u32> }
+        if $short { run!($f::<u16>) } else { run!($f::<u32>) }
+    };
+    ($short:expr, $op:expr, $fast:ident, $careful:ident) => {
+        match ($short, $op.way) {
+            (true, _) => run!($careful::<u16>),
+            (false, Way::Careful) => run!($careful::<u32>),
+            (false, _) => run!($fast::<u32>, $careful::<u32>),
+        }
     };
 }
 
@@ -146,14 +200,14 @@ fn lower_relative(instruction: &Instruction, op: &mut Op) -> Option<After> {
     op.imm = if short { u64::from(instruction.near_branch16()) } else { u64::from(instruction.near_branch32()) };
     let code = instruction.condition_code();
     op.run = match instruction.mnemonic() {
-        Mnemonic::Jmp => pointer!(short, jmp),
-        Mnemonic::Call => pointer!(short, call_near),
+        Mnemonic::Jmp => pointer!(short, op, try_jmp, jmp),
+        Mnemonic::Call => pointer!(short, op, try_call_near, call_near),
         Mnemonic::Loop => pointer!(short, loop_always),
         Mnemonic::Loope => pointer!(short, loop_equal),
         Mnemonic::Loopne => pointer!(short, loop_not_equal),
         Mnemonic::Jcxz | Mnemonic::Jecxz => pointer!(short, jcxz),
         _ if short => conditional!(code, jcc, u16),
-        _ => conditional!(code, jcc, u32),
+        _ => conditional_pair!(code, try_jcc, jcc, u32),
     };
     op.narrow = counter_narrow(instruction);
     Some(After::Ends)
@@ -184,8 +238,8 @@ fn lower_indirect(instruction: &Instruction, op: &mut Op) -> Option<After> {
     op.run = match (is_call, unary(instruction, op)?) {
         (false, false) => pointer!(short, jmp_reg),
         (false, true) => pointer!(short, jmp_mem),
-        (true, false) => pointer!(short, call_reg),
-        (true, true) => pointer!(short, call_mem),
+        (true, false) => pointer!(short, op, try_call_reg, call_reg),
+        (true, true) => pointer!(short, op, try_call_mem, call_mem),
     };
     Some(After::Ends)
 }
@@ -195,7 +249,7 @@ fn lower_ret(instruction: &Instruction, op: &mut Op) -> Option<After> {
         op.imm = instruction.immediate(0);
     }
     let short = matches!(instruction.code(), Code::Retnw | Code::Retnw_imm16);
-    op.run = pointer!(short, ret);
+    op.run = pointer!(short, op, try_ret, ret);
     Some(After::Ends)
 }
 

@@ -18,12 +18,12 @@ use iced_x86::Instruction;
 use super::core::Core;
 use super::cpuid::Model;
 use super::fault::{Exit, Flow};
-use super::op::{After, Op};
+use super::op::{After, Op, run};
 
 /// Fills in `op` for an instruction.
 pub(crate) fn lower(instruction: &Instruction, op: &mut Op, model: &Model) -> After {
     if instruction.is_invalid() || !model.executes(instruction) {
-        op.run = invalid;
+        op.run = run!(invalid);
         return After::Ends;
     }
     let families = [
@@ -43,7 +43,7 @@ pub(crate) fn lower(instruction: &Instruction, op: &mut Op, model: &Model) -> Af
             return after;
         }
     }
-    op.run = unsupported;
+    op.run = run!(unsupported);
     After::Ends
 }
 

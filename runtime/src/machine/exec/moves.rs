@@ -5,9 +5,9 @@ use iced_x86::{ConditionCode, Instruction, Mnemonic};
 use super::super::core::{Core, reg};
 use super::super::fault::Flow;
 use super::super::flags::{self, Flags};
-use super::super::op::{After, Op, Run};
+use super::super::op::{After, Indexed, Op, Operand, Run, Simple, Way, run};
 use super::super::width::Width;
-use super::operand::{Form, binary, memory, size, sized, unary};
+use super::operand::{Form, binary, memory, size, sized, sized_pair, unary};
 
 fn mov_reg_reg<W: Width>(core: &mut Core, op: &Op) -> Flow {
     core.set_reg(op.r1, core.reg::<W>(op.r2));
@@ -19,14 +19,28 @@ fn mov_reg_imm<W: Width>(core: &mut Core, op: &Op) -> Flow {
     Ok(())
 }
 
+fn try_mov_reg_mem<O: Operand, W: Width>(core: &mut Core, op: &Op) -> Option<()> {
+    let value = core.try_load_flat::<W>(O::linear(core, op))?;
+    core.set_reg(op.r1, value);
+    Some(())
+}
+
 fn mov_reg_mem<W: Width>(core: &mut Core, op: &Op) -> Flow {
     let value = core.load::<W>(op.seg, core.address(op))?;
     core.set_reg(op.r1, value);
     Ok(())
 }
 
+fn try_mov_mem_reg<O: Operand, W: Width>(core: &mut Core, op: &Op) -> Option<()> {
+    core.try_store_flat(O::linear(core, op), core.reg::<W>(op.r2))
+}
+
 fn mov_mem_reg<W: Width>(core: &mut Core, op: &Op) -> Flow {
     core.store(op.seg, core.address(op), core.reg::<W>(op.r2))
+}
+
+fn try_mov_mem_imm<O: Operand, W: Width>(core: &mut Core, op: &Op) -> Option<()> {
+    core.try_store_flat(O::linear(core, op), W::cut(op.imm))
 }
 
 fn mov_mem_imm<W: Width>(core: &mut Core, op: &Op) -> Flow {
@@ -38,10 +52,10 @@ fn lower_mov(instruction: &Instruction, op: &mut Op) -> Option<After> {
     let size = size(instruction, 0);
     op.run = match form {
         Form::RegReg => sized!(size, mov_reg_reg),
-        Form::RegMem => sized!(size, mov_reg_mem),
-        Form::MemReg => sized!(size, mov_mem_reg),
+        Form::RegMem => sized_pair!(size, op, try_mov_reg_mem, mov_reg_mem),
+        Form::MemReg => sized_pair!(size, op, try_mov_mem_reg, mov_mem_reg),
         Form::RegImm => sized!(size, mov_reg_imm),
-        Form::MemImm => sized!(size, mov_mem_imm),
+        Form::MemImm => sized_pair!(size, op, try_mov_mem_imm, mov_mem_imm),
     };
     Some(After::Next)
 }
@@ -49,6 +63,12 @@ fn lower_mov(instruction: &Instruction, op: &mut Op) -> Option<After> {
 fn zx_reg<S: Width, W: Width>(core: &mut Core, op: &Op) -> Flow {
     core.set_reg(op.r1, W::cut(core.reg::<S>(op.r2).zx()));
     Ok(())
+}
+
+fn try_zx_mem<O: Operand, S: Width, W: Width>(core: &mut Core, op: &Op) -> Option<()> {
+    let value = core.try_load_flat::<S>(O::linear(core, op))?;
+    core.set_reg(op.r1, W::cut(value.zx()));
+    Some(())
 }
 
 fn zx_mem<S: Width, W: Width>(core: &mut Core, op: &Op) -> Flow {
@@ -77,8 +97,8 @@ fn lower_widen(instruction: &Instruction, op: &mut Op) -> Option<After> {
         (Form::RegReg, false, 2) => sized!(to, zx_reg, u16),
         (Form::RegReg, true, 1) => sized!(to, sx_reg, u8),
         (Form::RegReg, true, 2) => sized!(to, sx_reg, u16),
-        (Form::RegMem, false, 1) => sized!(to, zx_mem, u8),
-        (Form::RegMem, false, 2) => sized!(to, zx_mem, u16),
+        (Form::RegMem, false, 1) => sized_pair!(to, op, try_zx_mem, zx_mem, u8),
+        (Form::RegMem, false, 2) => sized_pair!(to, op, try_zx_mem, zx_mem, u16),
         (Form::RegMem, true, 1) => sized!(to, sx_mem, u8),
         (Form::RegMem, true, 2) => sized!(to, sx_mem, u16),
         _ => return None,
@@ -240,31 +260,52 @@ conditions! {
     Greater: |f| !f.zf() && f.sf() == f.of(),
 }
 
-/// The function's instance for a condition; leaves `lower` with `None` where the instruction has none.
-macro_rules! conditional {
-    ($code:expr, $f:ident $(, $g:ty)*) => {
+/// Calls the macro `$with` with the type of a condition and what else is given; leaves `lower` with `None` where the
+/// instruction has no condition.
+macro_rules! with_condition {
+    ($code:expr, $with:ident, $($rest:tt)*) => {
         match $code {
-            ConditionCode::o => $f::<moves::Overflow $(, $g)*>,
-            ConditionCode::no => $f::<moves::NotOverflow $(, $g)*>,
-            ConditionCode::b => $f::<moves::Below $(, $g)*>,
-            ConditionCode::ae => $f::<moves::AboveOrEqual $(, $g)*>,
-            ConditionCode::e => $f::<moves::Equal $(, $g)*>,
-            ConditionCode::ne => $f::<moves::NotEqual $(, $g)*>,
-            ConditionCode::be => $f::<moves::BelowOrEqual $(, $g)*>,
-            ConditionCode::a => $f::<moves::Above $(, $g)*>,
-            ConditionCode::s => $f::<moves::Sign $(, $g)*>,
-            ConditionCode::ns => $f::<moves::NotSign $(, $g)*>,
-            ConditionCode::p => $f::<moves::Parity $(, $g)*>,
-            ConditionCode::np => $f::<moves::NotParity $(, $g)*>,
-            ConditionCode::l => $f::<moves::Less $(, $g)*>,
-            ConditionCode::ge => $f::<moves::GreaterOrEqual $(, $g)*>,
-            ConditionCode::le => $f::<moves::LessOrEqual $(, $g)*>,
-            ConditionCode::g => $f::<moves::Greater $(, $g)*>,
+            ConditionCode::o => $with!(moves::Overflow, $($rest)*),
+            ConditionCode::no => $with!(moves::NotOverflow, $($rest)*),
+            ConditionCode::b => $with!(moves::Below, $($rest)*),
+            ConditionCode::ae => $with!(moves::AboveOrEqual, $($rest)*),
+            ConditionCode::e => $with!(moves::Equal, $($rest)*),
+            ConditionCode::ne => $with!(moves::NotEqual, $($rest)*),
+            ConditionCode::be => $with!(moves::BelowOrEqual, $($rest)*),
+            ConditionCode::a => $with!(moves::Above, $($rest)*),
+            ConditionCode::s => $with!(moves::Sign, $($rest)*),
+            ConditionCode::ns => $with!(moves::NotSign, $($rest)*),
+            ConditionCode::p => $with!(moves::Parity, $($rest)*),
+            ConditionCode::np => $with!(moves::NotParity, $($rest)*),
+            ConditionCode::l => $with!(moves::Less, $($rest)*),
+            ConditionCode::ge => $with!(moves::GreaterOrEqual, $($rest)*),
+            ConditionCode::le => $with!(moves::LessOrEqual, $($rest)*),
+            ConditionCode::g => $with!(moves::Greater, $($rest)*),
             ConditionCode::None => return None,
         }
     };
 }
-pub(super) use conditional;
+
+macro_rules! condition_run {
+    ($condition:ty, $f:ident $(, $g:ty)*) => { run!($f::<$condition $(, $g)*>) };
+}
+
+macro_rules! condition_run_pair {
+    ($condition:ty, $fast:ident, $careful:ident $(, $g:ty)*) => {
+        run!($fast::<$condition $(, $g)*>, $careful::<$condition $(, $g)*>)
+    };
+}
+
+/// The function's instance for a condition.
+macro_rules! conditional {
+    ($code:expr, $($rest:tt)*) => { moves::with_condition!($code, condition_run, $($rest)*) };
+}
+
+/// The same of a pair: the short way and the careful way.
+macro_rules! conditional_pair {
+    ($code:expr, $($rest:tt)*) => { moves::with_condition!($code, condition_run_pair, $($rest)*) };
+}
+pub(super) use {condition_run, condition_run_pair, conditional, conditional_pair, with_condition};
 
 use super::moves;
 
@@ -314,8 +355,8 @@ fn lower_lea(instruction: &Instruction, op: &mut Op) -> Option<After> {
     binary(instruction, op)?;
     let size = instruction.op0_register().size();
     op.run = match size {
-        2 => lea::<u16>,
-        4 => lea::<u32>,
+        2 => run!(lea::<u16>),
+        4 => run!(lea::<u32>),
         _ => return None,
     };
     Some(After::Next)
@@ -334,24 +375,24 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
         Mnemonic::Lea => lower_lea(instruction, op),
         Mnemonic::Bswap => {
             unary(instruction, op)?;
-            plain(if size(instruction, 0) == 4 { bswap } else { bswap16 }, op)
+            plain(if size(instruction, 0) == 4 { run!(bswap) } else { run!(bswap16) }, op)
         }
         // Hints: processors that do not know them execute them as NOP (SDM vol. 2, NOP and ENDBR32).
-        Mnemonic::Nop | Mnemonic::Pause | Mnemonic::Endbr32 | Mnemonic::Endbr64 | Mnemonic::Reservednop => plain(nop, op),
-        Mnemonic::Cbw => plain(cbw, op),
-        Mnemonic::Cwde => plain(cwde, op),
-        Mnemonic::Cwd => plain(cwd, op),
-        Mnemonic::Cdq => plain(cdq, op),
-        Mnemonic::Lahf => plain(lahf, op),
-        Mnemonic::Sahf => plain(sahf, op),
-        Mnemonic::Clc => plain(clc, op),
-        Mnemonic::Stc => plain(stc, op),
-        Mnemonic::Cmc => plain(cmc, op),
-        Mnemonic::Cld => plain(cld, op),
-        Mnemonic::Std => plain(std, op),
+        Mnemonic::Nop | Mnemonic::Pause | Mnemonic::Endbr32 | Mnemonic::Endbr64 | Mnemonic::Reservednop => plain(run!(nop), op),
+        Mnemonic::Cbw => plain(run!(cbw), op),
+        Mnemonic::Cwde => plain(run!(cwde), op),
+        Mnemonic::Cwd => plain(run!(cwd), op),
+        Mnemonic::Cdq => plain(run!(cdq), op),
+        Mnemonic::Lahf => plain(run!(lahf), op),
+        Mnemonic::Sahf => plain(run!(sahf), op),
+        Mnemonic::Clc => plain(run!(clc), op),
+        Mnemonic::Stc => plain(run!(stc), op),
+        Mnemonic::Cmc => plain(run!(cmc), op),
+        Mnemonic::Cld => plain(run!(cld), op),
+        Mnemonic::Std => plain(run!(std), op),
         Mnemonic::Xlatb => {
             memory(instruction, op);
-            plain(xlat, op)
+            plain(run!(xlat), op)
         }
         _ if instruction.condition_code() == ConditionCode::None => None,
         _ if instruction.op_count() == 2 => lower_cmov(instruction, op),

@@ -3,7 +3,7 @@
 use iced_x86::{Instruction, OpKind, Register};
 
 use super::super::core::{reg, seg};
-use super::super::op::Op;
+use super::super::op::{Op, Way};
 
 /// The five shapes that an instruction with a destination and a source has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,6 +52,13 @@ pub(super) fn memory(instruction: &Instruction, op: &mut Op) {
     let by_size = none && instruction.memory_displ_size() == 2;
     let sixteen = short(instruction.memory_base()) || short(instruction.memory_index()) || by_size;
     op.narrow = if sixteen { 48 } else { 32 };
+    let odd = sixteen || matches!(op.seg, seg::CS | seg::FS | seg::GS);
+    op.way = match op.way {
+        Way::Careful => Way::Careful,
+        _ if odd => Way::Careful,
+        _ if op.index == reg::ZERO => Way::Simple,
+        _ => Way::Indexed,
+    };
 }
 
 /// Bytes of an operand; 0 if it is neither register nor memory.
@@ -129,11 +136,28 @@ pub(super) fn unary(instruction: &Instruction, op: &mut Op) -> Option<bool> {
 macro_rules! sized {
     ($size:expr, $f:ident $(, $g:ty)*) => {
         match $size {
-            1 => $f::<$($g,)* u8>,
-            2 => $f::<$($g,)* u16>,
-            4 => $f::<$($g,)* u32>,
+            1 => $crate::machine::op::run!($f::<$($g,)* u8>),
+            2 => $crate::machine::op::run!($f::<$($g,)* u16>),
+            4 => $crate::machine::op::run!($f::<$($g,)* u32>),
             _ => return None,
         }
     };
 }
-pub(super) use sized;
+/// The same of a pair: the short way, which has an instance for each kind of operand in a flat segment, and the careful way.
+macro_rules! sized_pair {
+    ($size:expr, $op:expr, $fast:ident, $careful:ident $(, $g:ty)*) => {
+        match ($size, $op.way) {
+            (1, Way::Simple) => run!($fast::<Simple, $($g,)* u8>, $careful::<$($g,)* u8>),
+            (1, Way::Indexed) => run!($fast::<Indexed, $($g,)* u8>, $careful::<$($g,)* u8>),
+            (1, Way::Careful) => run!($careful::<$($g,)* u8>),
+            (2, Way::Simple) => run!($fast::<Simple, $($g,)* u16>, $careful::<$($g,)* u16>),
+            (2, Way::Indexed) => run!($fast::<Indexed, $($g,)* u16>, $careful::<$($g,)* u16>),
+            (2, Way::Careful) => run!($careful::<$($g,)* u16>),
+            (4, Way::Simple) => run!($fast::<Simple, $($g,)* u32>, $careful::<$($g,)* u32>),
+            (4, Way::Indexed) => run!($fast::<Indexed, $($g,)* u32>, $careful::<$($g,)* u32>),
+            (4, Way::Careful) => run!($careful::<$($g,)* u32>),
+            _ => return None,
+        }
+    };
+}
+pub(super) use {sized, sized_pair};

@@ -7,7 +7,7 @@ use iced_x86::{Instruction, Mnemonic, OpKind};
 use super::super::core::{Core, reg};
 use super::super::fault::Flow;
 use super::super::flags::Flags;
-use super::super::op::{After, Op, Run};
+use super::super::op::{After, Op, run};
 use super::super::width::Width;
 use super::operand::{gpr, memory, size, sized};
 
@@ -146,23 +146,23 @@ fn lower_shift<S: Shift>(instruction: &Instruction, op: &mut Op) -> Option<After
     op.run = if instruction.op0_kind() == OpKind::Register {
         op.r1 = gpr(instruction.op0_register())?;
         match (by_cl, size) {
-            (false, 1) => shift_reg::<S, u8, false>,
-            (false, 2) => shift_reg::<S, u16, false>,
-            (false, 4) => shift_reg::<S, u32, false>,
-            (true, 1) => shift_reg::<S, u8, true>,
-            (true, 2) => shift_reg::<S, u16, true>,
-            (true, 4) => shift_reg::<S, u32, true>,
+            (false, 1) => run!(shift_reg::<S, u8, false>),
+            (false, 2) => run!(shift_reg::<S, u16, false>),
+            (false, 4) => run!(shift_reg::<S, u32, false>),
+            (true, 1) => run!(shift_reg::<S, u8, true>),
+            (true, 2) => run!(shift_reg::<S, u16, true>),
+            (true, 4) => run!(shift_reg::<S, u32, true>),
             _ => return None,
         }
     } else {
         memory(instruction, op);
         match (by_cl, size) {
-            (false, 1) => shift_mem::<S, u8, false>,
-            (false, 2) => shift_mem::<S, u16, false>,
-            (false, 4) => shift_mem::<S, u32, false>,
-            (true, 1) => shift_mem::<S, u8, true>,
-            (true, 2) => shift_mem::<S, u16, true>,
-            (true, 4) => shift_mem::<S, u32, true>,
+            (false, 1) => run!(shift_mem::<S, u8, false>),
+            (false, 2) => run!(shift_mem::<S, u16, false>),
+            (false, 4) => run!(shift_mem::<S, u32, false>),
+            (true, 1) => run!(shift_mem::<S, u8, true>),
+            (true, 2) => run!(shift_mem::<S, u16, true>),
+            (true, 4) => run!(shift_mem::<S, u32, true>),
             _ => return None,
         }
     };
@@ -232,14 +232,13 @@ fn lower_double<D: Double>(instruction: &Instruction, op: &mut Op) -> Option<Aft
     op.imm = if instruction.op2_kind() == OpKind::Register { BY_CL } else { instruction.immediate(2) & 0xFF };
     op.r2 = gpr(instruction.op1_register())?;
     let size = size(instruction, 0);
-    let run: Run = if instruction.op0_kind() == OpKind::Register {
+    op.run = if instruction.op0_kind() == OpKind::Register {
         op.r1 = gpr(instruction.op0_register())?;
         sized!(size, double_reg, D)
     } else {
         memory(instruction, op);
         sized!(size, double_mem, D)
     };
-    op.run = run;
     Some(After::Next)
 }
 

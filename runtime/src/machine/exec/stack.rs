@@ -4,16 +4,29 @@ use iced_x86::{Code, Instruction, Mnemonic};
 
 use super::super::core::{Core, reg, seg};
 use super::super::fault::{Flow, Stop};
-use super::super::op::{After, Op};
+use super::super::op::{After, Indexed, Op, Operand, Simple, Way, run};
 use super::super::width::Width;
-use super::operand::{is_immediate, size, sized, unary};
+use super::operand::{is_immediate, size, sized, sized_pair, unary};
+
+fn try_push_reg<O: Operand, W: Width>(core: &mut Core, op: &Op) -> Option<()> {
+    core.try_push(core.reg::<W>(op.r1))
+}
 
 fn push_reg<W: Width>(core: &mut Core, op: &Op) -> Flow {
     core.push(core.reg::<W>(op.r1))
 }
 
+fn try_push_imm<W: Width>(core: &mut Core, op: &Op) -> Option<()> {
+    core.try_push(W::cut(op.imm))
+}
+
 fn push_imm<W: Width>(core: &mut Core, op: &Op) -> Flow {
     core.push(W::cut(op.imm))
+}
+
+fn try_push_mem<O: Operand, W: Width>(core: &mut Core, op: &Op) -> Option<()> {
+    let value = core.try_load_flat::<W>(O::linear(core, op))?;
+    core.try_push(value)
 }
 
 fn push_mem<W: Width>(core: &mut Core, op: &Op) -> Flow {
@@ -21,8 +34,15 @@ fn push_mem<W: Width>(core: &mut Core, op: &Op) -> Flow {
     core.push(value)
 }
 
-fn pop_reg<W: Width>(core: &mut Core, op: &Op) -> Flow {
+fn try_pop_reg<O: Operand, W: Width>(core: &mut Core, op: &Op) -> Option<()> {
+    let value = core.try_load_flat::<W>(core.regs[reg::SP as usize])?;
+    core.release(W::BYTES);
     // The value goes in last: POP ESP loads what was popped.
+    core.set_reg(op.r1, value);
+    Some(())
+}
+
+fn pop_reg<W: Width>(core: &mut Core, op: &Op) -> Flow {
     let value = core.pop::<W>()?;
     core.set_reg(op.r1, value);
     Ok(())
@@ -124,32 +144,40 @@ fn lower_push(instruction: &Instruction, op: &mut Op) -> Option<After> {
     if is_immediate(instruction.op0_kind()) {
         op.imm = instruction.immediate(0);
         let short = matches!(instruction.code(), Code::Push_imm16 | Code::Pushw_imm8);
-        op.run = if short { push_imm::<u16> } else { push_imm::<u32> };
+        op.run = match (short, op.way) {
+            (true, _) => run!(push_imm::<u16>),
+            (false, Way::Careful) => run!(push_imm::<u32>),
+            (false, _) => run!(try_push_imm::<u32>, push_imm::<u32>),
+        };
         return Some(After::Next);
     }
     let size = size(instruction, 0);
-    op.run = if unary(instruction, op)? { sized!(size, push_mem) } else { sized!(size, push_reg) };
+    op.run = if unary(instruction, op)? {
+        sized_pair!(size, op, try_push_mem, push_mem)
+    } else {
+        sized_pair!(size, op, try_push_reg, push_reg)
+    };
     Some(After::Next)
 }
 
 fn lower_pop(instruction: &Instruction, op: &mut Op) -> Option<After> {
     let size = size(instruction, 0);
-    op.run = if unary(instruction, op)? { sized!(size, pop_mem) } else { sized!(size, pop_reg) };
+    op.run = if unary(instruction, op)? { sized!(size, pop_mem) } else { sized_pair!(size, op, try_pop_reg, pop_reg) };
     Some(After::Next)
 }
 
 pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
     match instruction.code() {
-        Code::Pushaw => op.run = pusha::<u16>,
-        Code::Pushad => op.run = pusha::<u32>,
-        Code::Popaw => op.run = popa::<u16>,
-        Code::Popad => op.run = popa::<u32>,
-        Code::Leavew => op.run = leave::<u16>,
-        Code::Leaved => op.run = leave::<u32>,
+        Code::Pushaw => op.run = run!(pusha::<u16>),
+        Code::Pushad => op.run = run!(pusha::<u32>),
+        Code::Popaw => op.run = run!(popa::<u16>),
+        Code::Popad => op.run = run!(popa::<u32>),
+        Code::Leavew => op.run = run!(leave::<u16>),
+        Code::Leaved => op.run = run!(leave::<u32>),
         Code::Enterw_imm16_imm8 | Code::Enterd_imm16_imm8 => {
             op.imm = instruction.immediate(0);
             op.r2 = instruction.immediate8_2nd();
-            op.run = if instruction.code() == Code::Enterw_imm16_imm8 { enter::<u16> } else { enter::<u32> };
+            op.run = if instruction.code() == Code::Enterw_imm16_imm8 { run!(enter::<u16>) } else { run!(enter::<u32>) };
         }
         _ => {
             return match instruction.mnemonic() {

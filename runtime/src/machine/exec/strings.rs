@@ -8,7 +8,7 @@ use iced_x86::{Instruction, Mnemonic, Register};
 use super::super::core::{Core, reg, seg};
 use super::super::fault::{Flow, Stop};
 use super::super::flags::{self, Flags};
-use super::super::op::{After, Op};
+use super::super::op::{After, Op, run};
 use super::super::width::Width;
 use super::operand::segment;
 
@@ -102,16 +102,16 @@ impl Element for Cmps {
 /// Adds to an index register within the address size.
 #[inline(always)]
 fn advance(core: &mut Core, r: u8, step: u64, mask: u64) {
-    let slot = &mut core.regs[(r & 31) as usize];
+    let slot = &mut core.regs[r as usize];
     *slot = *slot & !mask | slot.wrapping_add(step) & mask;
 }
 
-fn run<E: Element, W: Width, const REPEAT: u8>(core: &mut Core, op: &Op) -> Flow {
+fn portion<E: Element, W: Width, const REPEAT: u8>(core: &mut Core, op: &Op) -> Flow {
     let mask = u64::MAX >> (op.narrow & 63);
     let bytes = u64::from(W::BYTES);
     let step = if core.flags.df() { bytes.wrapping_neg() } else { bytes };
-    let portion = if core.flags.system() & flags::TF != 0 { 1 } else { PORTION };
-    for _ in 0..portion {
+    let most = if core.flags.system() & flags::TF != 0 { 1 } else { PORTION };
+    for _ in 0..most {
         if REPEAT != Repeat::Once as u8 && core.regs[reg::CX as usize] & mask == 0 {
             return Ok(());
         }
@@ -148,18 +148,18 @@ fn run<E: Element, W: Width, const REPEAT: u8>(core: &mut Core, op: &Op) -> Flow
 macro_rules! repeated {
     ($element:ty, $size:expr, $repeat:expr) => {
         match ($size, $repeat) {
-            (1, Repeat::Once) => run::<$element, u8, { Repeat::Once as u8 }>,
-            (2, Repeat::Once) => run::<$element, u16, { Repeat::Once as u8 }>,
-            (4, Repeat::Once) => run::<$element, u32, { Repeat::Once as u8 }>,
-            (1, Repeat::Count) => run::<$element, u8, { Repeat::Count as u8 }>,
-            (2, Repeat::Count) => run::<$element, u16, { Repeat::Count as u8 }>,
-            (4, Repeat::Count) => run::<$element, u32, { Repeat::Count as u8 }>,
-            (1, Repeat::WhileEqual) => run::<$element, u8, { Repeat::WhileEqual as u8 }>,
-            (2, Repeat::WhileEqual) => run::<$element, u16, { Repeat::WhileEqual as u8 }>,
-            (4, Repeat::WhileEqual) => run::<$element, u32, { Repeat::WhileEqual as u8 }>,
-            (1, Repeat::WhileNotEqual) => run::<$element, u8, { Repeat::WhileNotEqual as u8 }>,
-            (2, Repeat::WhileNotEqual) => run::<$element, u16, { Repeat::WhileNotEqual as u8 }>,
-            (4, Repeat::WhileNotEqual) => run::<$element, u32, { Repeat::WhileNotEqual as u8 }>,
+            (1, Repeat::Once) => run!(portion::<$element, u8, { Repeat::Once as u8 }>),
+            (2, Repeat::Once) => run!(portion::<$element, u16, { Repeat::Once as u8 }>),
+            (4, Repeat::Once) => run!(portion::<$element, u32, { Repeat::Once as u8 }>),
+            (1, Repeat::Count) => run!(portion::<$element, u8, { Repeat::Count as u8 }>),
+            (2, Repeat::Count) => run!(portion::<$element, u16, { Repeat::Count as u8 }>),
+            (4, Repeat::Count) => run!(portion::<$element, u32, { Repeat::Count as u8 }>),
+            (1, Repeat::WhileEqual) => run!(portion::<$element, u8, { Repeat::WhileEqual as u8 }>),
+            (2, Repeat::WhileEqual) => run!(portion::<$element, u16, { Repeat::WhileEqual as u8 }>),
+            (4, Repeat::WhileEqual) => run!(portion::<$element, u32, { Repeat::WhileEqual as u8 }>),
+            (1, Repeat::WhileNotEqual) => run!(portion::<$element, u8, { Repeat::WhileNotEqual as u8 }>),
+            (2, Repeat::WhileNotEqual) => run!(portion::<$element, u16, { Repeat::WhileNotEqual as u8 }>),
+            (4, Repeat::WhileNotEqual) => run!(portion::<$element, u32, { Repeat::WhileNotEqual as u8 }>),
             _ => return None,
         }
     };
