@@ -1,0 +1,270 @@
+//! The guest's address space: what is mapped where, the page tables for it, and the ELF file that loads it.
+
+use object::elf;
+use object::endian::LittleEndian;
+use object::pod::bytes_of;
+
+use super::BuildError;
+use super::layout::PAGE;
+
+/// Page-table entry bits (Intel SDM volume 3, 4.3).
+mod pte {
+    pub(super) const PRESENT: u32 = 1;
+    pub(super) const WRITE: u32 = 2;
+    pub(super) const USER: u32 = 4;
+}
+
+/// Index in the page directory through which the page tables themselves are seen, as on every 32-bit NT: C0000000h.
+const SELF_MAP: usize = 0x300;
+
+/// Entries of a page directory or page table.
+const ENTRIES: usize = 1024;
+
+/// Who may do what with a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Ring 0 reads and executes.
+    Kernel,
+    /// Ring 0 reads and writes.
+    KernelWrite,
+    /// All read and execute.
+    User,
+    /// All read and write.
+    UserWrite,
+}
+
+impl Access {
+    fn bits(self) -> u32 {
+        pte::PRESENT
+            | match self {
+                Access::Kernel => 0,
+                Access::KernelWrite => pte::WRITE,
+                Access::User => pte::USER,
+                Access::UserWrite => pte::USER | pte::WRITE,
+            }
+    }
+
+    fn segment_flags(self) -> elf::ProgramFlags {
+        match self {
+            Access::Kernel | Access::User => elf::PF_R | elf::PF_X,
+            Access::KernelWrite | Access::UserWrite => elf::PF_R | elf::PF_W,
+        }
+    }
+}
+
+/// Consecutive pages with their content.
+#[derive(Debug, Clone)]
+pub(crate) struct Region {
+    /// First address, on a page boundary.
+    pub(crate) address: u32,
+    /// Content from the first address on; what is missing up to `size` is zero.
+    pub(crate) bytes: Vec<u8>,
+    /// Size, whole pages.
+    pub(crate) size: u32,
+    /// Who may do what.
+    pub(crate) access: Access,
+    /// A second address of the same pages.
+    pub(crate) alias: Option<(u32, Access)>,
+}
+
+impl Region {
+    /// A region that holds `bytes` and at least `size` bytes.
+    pub(crate) fn new(address: u32, bytes: Vec<u8>, size: u32, access: Access) -> Self {
+        let size = pages(size.max(bytes.len() as u32));
+        Self {
+            address,
+            bytes,
+            size,
+            access,
+            alias: None,
+        }
+    }
+}
+
+/// Rounded up to whole pages.
+pub(crate) fn pages(size: u32) -> u32 {
+    size.div_ceil(PAGE) * PAGE
+}
+
+/// Physical address of the page directory: the page after the boot code.
+pub(crate) fn page_directory(boot_physical: u32) -> u32 {
+    boot_physical + PAGE
+}
+
+/// Lays the regions out in physical memory behind the boot page and gives the file. `boot` begins with the multiboot
+/// header and is loaded at, and mapped to, `boot_physical`.
+pub(crate) fn elf_image(
+    boot: Vec<u8>,
+    boot_physical: u32,
+    entry: u32,
+    regions: &[Region],
+) -> Result<Vec<u8>, BuildError> {
+    check_overlap(regions)?;
+    let directory = page_directory(boot_physical);
+    let boot = Region::new(boot_physical, boot, PAGE, Access::Kernel);
+    if boot.size != PAGE {
+        return Err(BuildError::DoesNotFit { what: "boot code" });
+    }
+    let mut tables = PageTables::new(directory);
+    tables.map(boot.address, boot_physical, boot.size, boot.access);
+    // The tables' number depends only on the virtual addresses, so a first pass finds it.
+    for region in regions {
+        tables.reserve(region.address, region.size);
+        if let Some((alias, _)) = region.alias {
+            tables.reserve(alias, region.size);
+        }
+    }
+    let mut physical = directory + tables.size();
+    let mut segments = vec![(boot_physical, boot_physical, &boot)];
+    for region in regions {
+        tables.map(region.address, physical, region.size, region.access);
+        if let Some((alias, access)) = region.alias {
+            tables.map(alias, physical, region.size, access);
+        }
+        segments.push((region.address, physical, region));
+        physical += region.size;
+    }
+    let paging = Region::new(directory, tables.bytes(), 0, Access::KernelWrite);
+    segments.insert(1, (directory, directory, &paging));
+    Ok(write_elf(entry, &segments))
+}
+
+/// No page has two contents.
+fn check_overlap(regions: &[Region]) -> Result<(), BuildError> {
+    let mut spans: Vec<(u32, u32)> = Vec::with_capacity(regions.len() + 1);
+    for region in regions {
+        spans.push((region.address, region.size));
+        if let Some((alias, _)) = region.alias {
+            spans.push((alias, region.size));
+        }
+    }
+    spans.sort_unstable();
+    let overlap = spans.windows(2).find_map(|pair| match pair {
+        [(low, size), (high, _)] if low + size > *high => Some(*high),
+        _ => None,
+    });
+    overlap.map_or(Ok(()), |address| Err(BuildError::Overlap { address }))
+}
+
+/// A page directory and its tables, as they will stand in physical memory.
+struct PageTables {
+    physical: u32,
+    directory: Vec<u32>,
+    tables: Vec<Vec<u32>>,
+    /// For each directory entry the index of its table.
+    index: Vec<Option<usize>>,
+}
+
+impl PageTables {
+    fn new(physical: u32) -> Self {
+        let mut directory = vec![0; ENTRIES];
+        directory[SELF_MAP] = physical | Access::KernelWrite.bits();
+        Self {
+            physical,
+            directory,
+            tables: Vec::new(),
+            index: vec![None; ENTRIES],
+        }
+    }
+
+    /// Index in `tables` of the table for a directory entry.
+    fn table(&mut self, slot: usize) -> usize {
+        if let Some(index) = self.index[slot] {
+            return index;
+        }
+        let index = self.tables.len();
+        // Directory entries allow everything; the page entries decide.
+        self.directory[slot] =
+            (self.physical + PAGE * (index as u32 + 1)) | Access::UserWrite.bits();
+        self.tables.push(vec![0; ENTRIES]);
+        self.index[slot] = Some(index);
+        index
+    }
+
+    fn reserve(&mut self, address: u32, size: u32) {
+        for page in 0..size / PAGE {
+            self.table(((address + page * PAGE) >> 22) as usize);
+        }
+    }
+
+    fn map(&mut self, address: u32, physical: u32, size: u32, access: Access) {
+        for page in 0..size / PAGE {
+            let address = address + page * PAGE;
+            let table = self.table((address >> 22) as usize);
+            self.tables[table][(address >> 12) as usize % ENTRIES] =
+                (physical + page * PAGE) | access.bits();
+        }
+    }
+
+    fn size(&self) -> u32 {
+        PAGE * (self.tables.len() as u32 + 1)
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let all = self.directory.iter().chain(self.tables.iter().flatten());
+        all.flat_map(|entry| entry.to_le_bytes()).collect()
+    }
+}
+
+/// Writes the file: header, program headers, then each segment's bytes up to its last that is not zero.
+fn write_elf(entry: u32, segments: &[(u32, u32, &Region)]) -> Vec<u8> {
+    let header_size = size_of::<elf::FileHeader32<LittleEndian>>();
+    let program_size = size_of::<elf::ProgramHeader32<LittleEndian>>();
+    let mut offset = (header_size + program_size * segments.len()).next_multiple_of(16);
+    let mut programs = Vec::with_capacity(segments.len());
+    let mut content = Vec::with_capacity(segments.len());
+    for (address, physical, region) in segments {
+        let used = region
+            .bytes
+            .iter()
+            .rposition(|byte| *byte != 0)
+            .map_or(0, |last| last + 1);
+        let bytes = &region.bytes[..used];
+        programs.push(elf::ProgramHeader32::<LittleEndian> {
+            p_type: elf::PT_LOAD.into(),
+            p_offset: (offset as u32).into(),
+            p_vaddr: (*address).into(),
+            p_paddr: (*physical).into(),
+            p_filesz: (used as u32).into(),
+            p_memsz: (region.size).into(),
+            p_flags: region.access.segment_flags().into(),
+            p_align: 1.into(),
+        });
+        content.push((offset, bytes));
+        offset = (offset + used).next_multiple_of(16);
+    }
+    let header = elf::FileHeader32::<LittleEndian> {
+        e_ident: elf::Ident {
+            magic: elf::ELFMAG,
+            class: elf::ELFCLASS32,
+            data: elf::ELFDATA2LSB,
+            version: elf::EV_CURRENT,
+            os_abi: elf::ELFOSABI_NONE,
+            abi_version: 0,
+            padding: [0; 7],
+        },
+        e_type: elf::ET_EXEC.into(),
+        e_machine: elf::EM_386.into(),
+        e_version: u32::from(elf::EV_CURRENT.0).into(),
+        e_entry: entry.into(),
+        e_phoff: (header_size as u32).into(),
+        e_shoff: 0.into(),
+        e_flags: elf::FileFlags(0).into(),
+        e_ehsize: (header_size as u16).into(),
+        e_phentsize: (program_size as u16).into(),
+        e_phnum: (segments.len() as u16).into(),
+        e_shentsize: 0.into(),
+        e_shnum: 0.into(),
+        e_shstrndx: elf::SHN_UNDEF.into(),
+    };
+    let mut file = Vec::with_capacity(offset);
+    file.extend_from_slice(bytes_of(&header));
+    for program in &programs {
+        file.extend_from_slice(bytes_of(program));
+    }
+    for (offset, bytes) in content {
+        file.resize(offset, 0);
+        file.extend_from_slice(bytes);
+    }
+    file
+}

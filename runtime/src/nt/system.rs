@@ -1,0 +1,279 @@
+//! The structures that are there before the first instruction runs: descriptor tables, task segments, KPCR, KTHREAD,
+//! SharedUserData, the kernel's variables. What the guest itself finds out or sets up is left zero.
+
+use super::BuildError;
+use super::assembly::{Assembled, Routine};
+use super::data::{harness, kernel};
+use super::descriptors::{GDT_SIZE, IDT_SIZE, gdt, idt};
+use super::layout::{PAGE, eflags, kpcr, mode, selector, service_table, shared, teb, tss};
+use super::memory::{Access, Region, page_directory};
+use super::profile::Profile;
+use super::user::UserCode;
+
+/// A piece of memory that is filled field by field.
+pub(crate) struct Block {
+    bytes: Vec<u8>,
+}
+
+impl From<Vec<u8>> for Block {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes }
+    }
+}
+
+impl Block {
+    /// `size` zeros.
+    pub(crate) fn new(size: u32) -> Self {
+        Self {
+            bytes: vec![0; size as usize],
+        }
+    }
+
+    /// Stores bytes; what would go past the end is an error of this module's own constants.
+    pub(crate) fn put(&mut self, offset: u32, bytes: &[u8]) {
+        let offset = offset as usize;
+        debug_assert!(offset + bytes.len() <= self.bytes.len());
+        if let Some(place) = self.bytes.get_mut(offset..offset + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+    }
+
+    /// Stores a dword.
+    pub(crate) fn dword(&mut self, offset: u32, value: u32) {
+        self.put(offset, &value.to_le_bytes());
+    }
+
+    /// Stores a word.
+    pub(crate) fn word(&mut self, offset: u32, value: u32) {
+        self.put(offset, &(value as u16).to_le_bytes());
+    }
+
+    /// Stores a byte.
+    pub(crate) fn byte(&mut self, offset: u32, value: u32) {
+        self.put(offset, &[value as u8]);
+    }
+
+    /// All bytes.
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// Every region that does not depend on the plan, except the kernel's variables.
+pub(crate) fn regions(
+    profile: &Profile,
+    code: &Assembled,
+    user: &UserCode,
+) -> Result<Vec<Region>, BuildError> {
+    let at = |routine: Routine| code.addresses.get(&routine).copied().unwrap_or(0);
+    let stack = |end: u32, pages: u32, access| {
+        Region::new(end - pages * PAGE, Vec::new(), pages * PAGE, access)
+    };
+    if code.code.len() as u32 > profile.kernel_services - profile.kernel_text {
+        return Err(BuildError::DoesNotFit {
+            what: "kernel code",
+        });
+    }
+    let mut shared = Region::new(
+        profile.shared_kernel,
+        shared_data(profile),
+        PAGE,
+        Access::KernelWrite,
+    );
+    shared.alias = Some((profile.shared_user, Access::User));
+    Ok(vec![
+        Region::new(profile.kernel_text, code.code.clone(), 0, Access::Kernel),
+        Region::new(profile.gdt, tables(profile, &at), PAGE, Access::KernelWrite),
+        Region::new(
+            profile.tss,
+            task_segment(profile),
+            tss::SIZE,
+            Access::KernelWrite,
+        ),
+        Region::new(
+            profile.fault_tss,
+            fault_tasks(profile, &at),
+            PAGE,
+            Access::KernelWrite,
+        ),
+        Region::new(profile.kpcr, processor(profile), PAGE, Access::KernelWrite),
+        shared,
+        Region::new(profile.teb, thread_block(profile), PAGE, Access::UserWrite),
+        stack(
+            profile.initial_stack,
+            profile.kernel_stack_pages,
+            Access::KernelWrite,
+        ),
+        stack(profile.dpc_stack, 1, Access::KernelWrite),
+        stack(profile.fault_stack, 1, Access::KernelWrite),
+        stack(
+            profile.user_stack,
+            profile.user_stack_pages,
+            Access::UserWrite,
+        ),
+        Region::new(profile.user_text, user.harness.clone(), 0, Access::User),
+        Region::new(
+            profile.user_data,
+            user_block(profile, user),
+            PAGE,
+            Access::UserWrite,
+        ),
+    ])
+}
+
+/// GDT and IDT share a page.
+fn tables(profile: &Profile, at: &dyn Fn(Routine) -> u32) -> Vec<u8> {
+    let mut block = Block::new(PAGE);
+    let base = profile.gdt;
+    for (index, descriptor) in gdt(profile).into_iter().enumerate() {
+        block.put(8 * index as u32, &descriptor.to_le_bytes());
+    }
+    for (index, descriptor) in idt(at).into_iter().enumerate() {
+        block.put(
+            profile.idt - base + 8 * index as u32,
+            &descriptor.to_le_bytes(),
+        );
+    }
+    block.finish()
+}
+
+/// `KTSS`: only what a stack switch needs; the CPU fills the rest when a task gate interrupts.
+fn task_segment(profile: &Profile) -> Vec<u8> {
+    let mut block = Block::new(tss::SIZE);
+    block.dword(tss::ESP0, profile.esp0());
+    block.word(tss::SS0, selector::R0_DATA);
+    block.dword(tss::CR3, page_directory(profile.boot_physical));
+    // No I/O map is active: the offset is past the limit.
+    block.word(tss::IO_MAP_BASE, tss::SIZE);
+    block.finish()
+}
+
+/// The tasks of the double-fault and the NMI handler.
+fn fault_tasks(profile: &Profile, at: &dyn Fn(Routine) -> u32) -> Vec<u8> {
+    use super::layout::vector;
+    let mut block = Block::new(PAGE);
+    for (address, number) in [
+        (profile.double_fault_tss(), vector::DOUBLE_FAULT),
+        (profile.nmi_tss(), vector::NMI),
+    ] {
+        let base = address - profile.fault_tss;
+        block.dword(base + tss::ESP0, profile.fault_stack);
+        block.word(base + tss::SS0, selector::R0_DATA);
+        block.dword(base + tss::CR3, page_directory(profile.boot_physical));
+        block.dword(base + tss::EIP, at(Routine::KiTrap(number as u8)));
+        block.dword(base + tss::EFLAGS, eflags::ALWAYS);
+        block.dword(base + tss::ESP, profile.fault_stack);
+        block.word(base + tss::CS, selector::R0_CODE);
+        block.word(base + tss::SS, selector::R0_DATA);
+        block.word(base + tss::DS, selector::R3_DATA);
+        block.word(base + tss::ES, selector::R3_DATA);
+        block.word(base + tss::FS, selector::R0_PCR);
+        block.word(base + tss::IO_MAP_BASE, tss::HARDWARE_SIZE);
+    }
+    block.finish()
+}
+
+/// `KPCR`.
+fn processor(profile: &Profile) -> Vec<u8> {
+    let mut block = Block::new(PAGE);
+    block.dword(kpcr::EXCEPTION_LIST, kpcr::EXCEPTION_CHAIN_END);
+    block.dword(kpcr::STACK_BASE, profile.initial_stack);
+    block.dword(
+        kpcr::STACK_LIMIT,
+        profile.initial_stack - profile.kernel_stack_pages * PAGE,
+    );
+    block.dword(kpcr::TEB, profile.teb);
+    block.dword(kpcr::SELF_PCR, profile.kpcr);
+    block.dword(kpcr::PRCB, profile.kpcr + kpcr::PRCB_DATA);
+    block.dword(kpcr::IDT, profile.idt);
+    block.dword(kpcr::GDT, profile.gdt);
+    block.dword(kpcr::TSS, profile.tss);
+    block.word(kpcr::MAJOR_VERSION, 1);
+    block.word(kpcr::MINOR_VERSION, 1);
+    block.dword(kpcr::SET_MEMBER, 1);
+    block.dword(kpcr::CURRENT_THREAD, profile.kernel_data + kernel::THREAD);
+    block.finish()
+}
+
+/// `KUSER_SHARED_DATA`, without what the guest decides at boot.
+fn shared_data(profile: &Profile) -> Vec<u8> {
+    let mut block = Block::new(PAGE);
+    // 15.625 ms a tick, in 1/2^24 ms.
+    block.dword(shared::TICK_COUNT_MULTIPLIER, 0x0FA0_0000);
+    for (index, unit) in profile.system_root.encode_utf16().enumerate() {
+        block.put(
+            shared::NT_SYSTEM_ROOT + 2 * index as u32,
+            &unit.to_le_bytes(),
+        );
+    }
+    block.dword(shared::NT_PRODUCT_TYPE, profile.product_type);
+    block.byte(shared::PRODUCT_TYPE_IS_VALID, 1);
+    block.dword(shared::NT_MAJOR_VERSION, profile.major_version);
+    block.dword(shared::NT_MINOR_VERSION, profile.minor_version);
+    block.finish()
+}
+
+/// The thread's TEB, no more than its `NT_TIB`.
+fn thread_block(profile: &Profile) -> Vec<u8> {
+    let mut block = Block::new(PAGE);
+    block.dword(teb::EXCEPTION_LIST, kpcr::EXCEPTION_CHAIN_END);
+    block.dword(teb::STACK_BASE, profile.user_stack);
+    block.dword(
+        teb::STACK_LIMIT,
+        profile.user_stack - profile.user_stack_pages * PAGE,
+    );
+    block.dword(teb::SELF, profile.teb);
+    block.finish()
+}
+
+/// The ring-3 harness's variables.
+fn user_block(profile: &Profile, user: &UserCode) -> Vec<u8> {
+    let mut block = Block::new(PAGE);
+    block.dword(harness::STACK, profile.user_stack);
+    block.dword(harness::DIRECT, user.direct_int);
+    block.finish()
+}
+
+/// The kernel's variables: thread, descriptor tables, texts, digits. The plan's part is still zero.
+pub(crate) fn kernel_data(profile: &Profile, code: &Assembled) -> Result<Block, BuildError> {
+    if code.texts.len() as u32 > kernel::HEX - kernel::TEXTS {
+        return Err(BuildError::DoesNotFit {
+            what: "texts of the kernel",
+        });
+    }
+    let thread = profile.thread;
+    let base = profile.kernel_data;
+    let mut block = Block::new(kernel::END);
+    block.dword(kernel::THREAD + thread.initial_stack, profile.initial_stack);
+    block.dword(kernel::THREAD + thread.teb, profile.teb);
+    block.byte(kernel::THREAD + thread.previous_mode, mode::USER);
+    block.dword(
+        kernel::THREAD + thread.service_table,
+        base + kernel::DESCRIPTOR_TABLE,
+    );
+    let shadow = kernel::DESCRIPTOR_TABLE_SHADOW + service_table::TEST;
+    block.dword(
+        shadow + service_table::BASE,
+        base + kernel::W32P_SERVICE_TABLE,
+    );
+    // A byte above zero: such a number is invalid, and says so.
+    block.put(
+        kernel::W32P_SERVICE_TABLE,
+        &[1; service_table::MAX_SERVICES],
+    );
+    for (pointer, address, size) in [
+        (kernel::GDT_POINTER, profile.gdt, GDT_SIZE),
+        (kernel::IDT_POINTER, profile.idt, IDT_SIZE),
+    ] {
+        block.word(pointer, size - 1);
+        block.dword(pointer + 2, address);
+    }
+    block.dword(kernel::USER_PROBE_ADDRESS, profile.user_probe_address);
+    block.dword(kernel::REGISTRATION, kpcr::EXCEPTION_CHAIN_END);
+    block.put(kernel::TEXTS, &code.texts);
+    for byte in 0..=255u32 {
+        let digits = format!("{byte:02x}");
+        block.put(kernel::HEX + 2 * byte, digits.as_bytes());
+    }
+    Ok(block)
+}
