@@ -78,7 +78,7 @@ pub(crate) mod harness {
 
     /// Offset of a register fact in the block.
     pub(crate) const fn save(fact: usize) -> u32 {
-        SAVE + 4 * (fact - super::fact::EAX) as u32
+        SAVE + 4 * (fact - super::super::record::fact::EAX) as u32
     }
 }
 
