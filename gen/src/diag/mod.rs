@@ -196,10 +196,6 @@ pub struct Label {
     /// The line, or the part of it around the mark, without control characters.
     excerpt: String,
     /// The mark, in bytes of `excerpt`.
-    #[cfg_attr(
-        not(feature = "render"),
-        expect(dead_code, reason = "only the renderer draws carets")
-    )]
     mark: Range<usize>,
     text: String,
 }

@@ -1,0 +1,53 @@
+//! The macro as a crate uses it.
+#![deny(warnings, missing_docs)]
+
+/// A short list with its tables.
+mod small {
+    ntgate_stubs_macro::stubs! { list = "tests/small.lst", arch = "i386", shape = "int2e-frame", encoding = "msvc", }
+}
+
+/// Kernel stubs.
+mod kernel {
+    ntgate_stubs_macro::stubs! { shape = "zw", arch = "x86", list = "tests/small.lst" }
+}
+
+/// The default list in the default shape.
+mod reactos {
+    ntgate_stubs_macro::stubs! { list = "../sysfuncs.lst", arch = "i386" }
+}
+
+#[test]
+fn tables_are_in_the_order_of_the_list() {
+    assert_eq!(small::NAMES, ["NtNone", "NtOne", "NtGdiNine"]);
+    assert_eq!(small::NUMBERS, [0, 1, 0x1000]);
+    assert_eq!(small::ARG_BYTES, [0, 4, 36]);
+    assert_eq!(
+        small::STUBS,
+        [&small::NtNone[..], &small::NtOne, &small::NtGdiNine]
+    );
+    assert_eq!(small::RELOCATIONS, [[]; 3]);
+}
+
+#[test]
+fn stubs_are_code() {
+    const ONE: [u8; 17] = [
+        0x55, 0x8b, 0xec, 0xb8, 1, 0, 0, 0, 0x8d, 0x55, 8, 0xcd, 0x2e, 0x5d, 0xc2, 4, 0,
+    ];
+    assert_eq!(small::NtOne, ONE);
+}
+
+#[test]
+fn kernel_stubs_have_relocations() {
+    assert_eq!(kernel::RELOCATIONS, [[(13, "_KiSystemService")]; 3]);
+    assert_eq!(kernel::NtNone.len(), 18);
+}
+
+#[test]
+fn the_default_list_has_its_services() {
+    assert_eq!(reactos::NAMES.len(), 298);
+    // Windows Server 2003: mov eax,11Ch; mov edx,7FFE0300h; call [edx]; ret 24h.
+    assert_eq!(
+        reactos::NtWriteFile,
+        *b"\xb8\x1c\x01\0\0\xba\0\x03\xfe\x7f\xff\x12\xc2\x24\0"
+    );
+}
