@@ -109,32 +109,19 @@ impl<'a> KernelAsm<'a> {
         known: &'a BTreeMap<Routine, u32>,
     ) -> Result<Self, IcedError> {
         let a = CodeAssembler::new(32)?;
-        Ok(Self {
-            a,
-            profile,
-            user,
-            labels: BTreeMap::new(),
-            known,
-            texts: Vec::new(),
-        })
+        Ok(Self { a, profile, user, labels: BTreeMap::new(), known, texts: Vec::new() })
     }
 
     /// The label of a routine, for jumps and calls.
     pub(crate) fn at(&mut self, routine: Routine) -> CodeLabel {
         let a = &mut self.a;
-        *self
-            .labels
-            .entry(routine)
-            .or_insert_with(|| a.create_label())
+        *self.labels.entry(routine).or_insert_with(|| a.create_label())
     }
 
     /// The routine starts here.
     pub(crate) fn begin(&mut self, routine: Routine) -> Asm {
         let a = &mut self.a;
-        let label = self
-            .labels
-            .entry(routine)
-            .or_insert_with(|| a.create_label());
+        let label = self.labels.entry(routine).or_insert_with(|| a.create_label());
         self.a.set_label(label)
     }
 
@@ -170,10 +157,7 @@ impl<'a> KernelAsm<'a> {
 
     /// The address of a routine as an immediate. In the first pass any address of the same width does.
     pub(crate) fn address(&self, routine: Routine) -> u32 {
-        self.known
-            .get(&routine)
-            .copied()
-            .unwrap_or(self.profile.kernel_text)
+        self.known.get(&routine).copied().unwrap_or(self.profile.kernel_text)
     }
 
     /// Address of a kernel variable.
@@ -201,17 +185,11 @@ impl<'a> KernelAsm<'a> {
     /// Encodes all at the kernel's address.
     pub(crate) fn finish(mut self) -> Result<Assembled, IcedError> {
         let base = u64::from(self.profile.kernel_text);
-        let result = self
-            .a
-            .assemble_options(base, BlockEncoderOptions::RETURN_NEW_INSTRUCTION_OFFSETS)?;
+        let result = self.a.assemble_options(base, BlockEncoderOptions::RETURN_NEW_INSTRUCTION_OFFSETS)?;
         let mut addresses = BTreeMap::new();
         for (routine, label) in &self.labels {
             addresses.insert(*routine, result.label_ip(label)? as u32);
         }
-        Ok(Assembled {
-            code: result.inner.code_buffer,
-            addresses,
-            texts: self.texts,
-        })
+        Ok(Assembled { code: result.inner.code_buffer, addresses, texts: self.texts })
     }
 }

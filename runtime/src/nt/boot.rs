@@ -2,8 +2,7 @@
 
 use iced_x86::IcedError;
 use iced_x86::code_asm::{
-    CodeAssembler, al, ax, cr0, cr3, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs,
-    fword_ptr, gs, ss,
+    CodeAssembler, al, ax, cr0, cr3, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs, fword_ptr, gs, ss,
 };
 
 use super::assembly::{Asm, KernelAsm, Routine};
@@ -31,11 +30,7 @@ mod cpu {
 }
 
 /// Code at the multiboot entry: paging is off, addresses are physical. Ends in the kernel at `startup`.
-pub(crate) fn boot_code(
-    profile: &Profile,
-    page_directory: u32,
-    startup: u32,
-) -> Result<Vec<u8>, IcedError> {
+pub(crate) fn boot_code(profile: &Profile, page_directory: u32, startup: u32) -> Result<Vec<u8>, IcedError> {
     let mut a = CodeAssembler::new(32)?;
     a.cli()?;
     a.cld()?;
@@ -97,10 +92,7 @@ fn startup(k: &mut KernelAsm<'_>) -> Asm {
     k.call(Routine::KiGetCpuVendor)?;
     k.call(Routine::KiGetFeatureBits)?;
     k.call(Routine::KiLoadFastSyscallMachineSpecificRegisters)?;
-    k.a.mov(
-        dword_ptr(k.profile.shared_kernel + shared::TEST_RET_INSTRUCTION),
-        shared::RET,
-    )?;
+    k.a.mov(dword_ptr(k.profile.shared_kernel + shared::TEST_RET_INSTRUCTION), shared::RET)?;
     print_header(k)?;
     enter_ring3(k)
 }
@@ -148,10 +140,7 @@ fn enter_ring3(k: &mut KernelAsm<'_>) -> Asm {
     k.a.xor(eax, eax)?;
     k.a.rep().stosd()?;
     for (field, value) in [
-        (
-            trap_frame::EXCEPTION_LIST,
-            super::layout::kpcr::EXCEPTION_CHAIN_END,
-        ),
+        (trap_frame::EXCEPTION_LIST, super::layout::kpcr::EXCEPTION_CHAIN_END),
         (trap_frame::EIP, k.user.start),
         (trap_frame::SEG_CS, selector::R3_CODE),
         (trap_frame::EFLAGS, eflags::ALWAYS | eflags::IF),
@@ -259,11 +248,9 @@ fn fast_syscall_registers(k: &mut KernelAsm<'_>) -> Asm {
     k.begin(Routine::KiLoadFastSyscallMachineSpecificRegisters)?;
     k.a.cmp(k.var(kernel::FAST_SYSTEM_CALL_DISABLE), 0)?;
     k.a.jne(*skip)?;
-    for (register, value) in [
-        (msr::SYSENTER_CS, selector::R0_CODE),
-        (msr::SYSENTER_ESP, k.profile.dpc_stack),
-        (msr::SYSENTER_EIP, entry),
-    ] {
+    for (register, value) in
+        [(msr::SYSENTER_CS, selector::R0_CODE), (msr::SYSENTER_ESP, k.profile.dpc_stack), (msr::SYSENTER_EIP, entry)]
+    {
         k.a.mov(ecx, register)?;
         k.a.mov(eax, value)?;
         k.a.xor(edx, edx)?;

@@ -64,40 +64,14 @@ pub(crate) fn gdt(profile: &Profile) -> Vec<u64> {
     let mut table = vec![0; (GDT_SIZE / 8) as usize];
     let mut set = |selector: u32, descriptor: u64| table[(selector / 8) as usize] = descriptor;
     let task = |base| segment(base, tss::HARDWARE_SIZE, TSS, 0);
-    set(
-        selector::R0_CODE,
-        segment(0, 0xF_FFFF, CODE, flags::PAGES_32),
-    );
-    set(
-        selector::R0_DATA,
-        segment(0, 0xF_FFFF, DATA, flags::PAGES_32),
-    );
-    set(
-        selector::R3_CODE,
-        segment(0, 0xF_FFFF, CODE | RING3, flags::PAGES_32),
-    );
-    set(
-        selector::R3_DATA,
-        segment(0, 0xF_FFFF, DATA | RING3, flags::PAGES_32),
-    );
+    set(selector::R0_CODE, segment(0, 0xF_FFFF, CODE, flags::PAGES_32));
+    set(selector::R0_DATA, segment(0, 0xF_FFFF, DATA, flags::PAGES_32));
+    set(selector::R3_CODE, segment(0, 0xF_FFFF, CODE | RING3, flags::PAGES_32));
+    set(selector::R3_DATA, segment(0, 0xF_FFFF, DATA | RING3, flags::PAGES_32));
     set(selector::TSS, segment(profile.tss, tss::SIZE - 1, TSS, 0));
-    set(
-        selector::R0_PCR,
-        segment(profile.kpcr, 1, DATA, flags::PAGES_32),
-    );
-    set(
-        selector::R3_TEB,
-        segment(
-            profile.teb,
-            PAGE - 1,
-            DATA_ACCESSED | RING3,
-            flags::BYTES_32,
-        ),
-    );
-    set(
-        selector::VDM,
-        segment(0x400, 0xFFFF, DATA | RING3, flags::BYTES_16),
-    );
+    set(selector::R0_PCR, segment(profile.kpcr, 1, DATA, flags::PAGES_32));
+    set(selector::R3_TEB, segment(profile.teb, PAGE - 1, DATA_ACCESSED | RING3, flags::BYTES_32));
+    set(selector::VDM, segment(0x400, 0xFFFF, DATA | RING3, flags::BYTES_16));
     set(selector::DF_TSS, task(profile.double_fault_tss()));
     set(selector::NMI_TSS, task(profile.nmi_tss()));
     table
@@ -110,9 +84,7 @@ pub(crate) fn idt(address: impl Fn(super::assembly::Routine) -> u32) -> Vec<u64>
     /// Present task gate.
     const TASK: u32 = 0x8500;
     let descriptor = |number| match gate(number) {
-        Gate::Interrupt { routine, dpl } => {
-            gate_descriptor(address(routine), selector::R0_CODE, INTERRUPT | dpl << 13)
-        }
+        Gate::Interrupt { routine, dpl } => gate_descriptor(address(routine), selector::R0_CODE, INTERRUPT | dpl << 13),
         Gate::Task { selector } => gate_descriptor(0, selector, TASK),
     };
     (0..vector::COUNT).map(descriptor).collect()

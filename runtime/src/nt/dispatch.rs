@@ -5,8 +5,7 @@
 //! to the previous frame is written on both paths.
 
 use iced_x86::code_asm::{
-    AsmRegister32, byte_ptr, cl, cx, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs,
-    word_ptr,
+    AsmRegister32, byte_ptr, cl, cx, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs, word_ptr,
 };
 
 use super::assembly::{Asm, KernelAsm, Routine};
@@ -40,10 +39,7 @@ fn system_service(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(fs, ebx)?;
     k.a.mov(esi, dword_ptr(kpcr::CURRENT_THREAD).fs())?;
     k.a.push(dword_ptr(kpcr::EXCEPTION_LIST).fs())?;
-    k.a.mov(
-        dword_ptr(kpcr::EXCEPTION_LIST).fs(),
-        kpcr::EXCEPTION_CHAIN_END,
-    )?;
+    k.a.mov(dword_ptr(kpcr::EXCEPTION_LIST).fs(), kpcr::EXCEPTION_CHAIN_END)?;
     k.a.movzx(ebx, byte_ptr(esi + thread.previous_mode))?;
     k.a.push(ebx)?;
     k.a.sub(esp, BELOW_PREVIOUS_MODE)?;
@@ -52,10 +48,7 @@ fn system_service(k: &mut KernelAsm<'_>) -> Asm {
     k.a.and(ebx, selector::MODE_MASK)?;
     k.a.mov(byte_ptr(esi + thread.previous_mode), iced_x86::code_asm::bl)?;
     k.a.mov(ebp, esp)?;
-    k.a.mov(
-        byte_ptr(ebp + trap_frame::LOGGING),
-        trap_frame::BY_SYSTEM_SERVICE,
-    )?;
+    k.a.mov(byte_ptr(ebp + trap_frame::LOGGING), trap_frame::BY_SYSTEM_SERVICE)?;
     link_and_mark(k)?;
     k.a.cld()?;
     k.a.sti()?;
@@ -116,10 +109,7 @@ fn fast_call_common(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(ebx, dword_ptr(kpcr::SELF_PCR).fs())?;
     k.a.mov(esi, dword_ptr(ebx + kpcr::CURRENT_THREAD))?;
     k.a.push(dword_ptr(ebx + kpcr::EXCEPTION_LIST))?;
-    k.a.mov(
-        dword_ptr(ebx + kpcr::EXCEPTION_LIST),
-        kpcr::EXCEPTION_CHAIN_END,
-    )?;
+    k.a.mov(dword_ptr(ebx + kpcr::EXCEPTION_LIST), kpcr::EXCEPTION_CHAIN_END)?;
     k.a.mov(ebp, dword_ptr(esi + thread.initial_stack))?;
     k.a.push(mode::USER)?;
     k.a.sub(esp, BELOW_PREVIOUS_MODE)?;
@@ -127,10 +117,7 @@ fn fast_call_common(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(byte_ptr(esi + thread.previous_mode), mode::USER)?;
     k.a.cmp(ebp, esp)?;
     k.jne(Routine::KiFastCallEntryBadStack)?;
-    k.a.mov(
-        byte_ptr(ebp + trap_frame::LOGGING),
-        trap_frame::BY_FAST_CALL_ENTRY,
-    )?;
+    k.a.mov(byte_ptr(ebp + trap_frame::LOGGING), trap_frame::BY_FAST_CALL_ENTRY)?;
     link_and_mark(k)?;
     k.a.sti()?;
     k.jmp(Routine::KiSystemServiceStart)?;
@@ -156,10 +143,7 @@ pub(crate) fn debug_header(k: &mut KernelAsm<'_>, arguments: AsmRegister32) -> A
     k.a.mov(ebx, dword_ptr(ebp + trap_frame::EBP))?;
     k.a.mov(edi, dword_ptr(ebp + trap_frame::EIP))?;
     k.a.mov(dword_ptr(ebp + trap_frame::DBG_ARG_POINTER), arguments)?;
-    k.a.mov(
-        dword_ptr(ebp + trap_frame::DBG_ARG_MARK),
-        trap_frame::DEBUG_MARK,
-    )?;
+    k.a.mov(dword_ptr(ebp + trap_frame::DBG_ARG_MARK), trap_frame::DEBUG_MARK)?;
     k.a.mov(dword_ptr(ebp + trap_frame::DBG_EBP), ebx)?;
     k.a.mov(dword_ptr(ebp + trap_frame::DBG_EIP), edi)
 }

@@ -3,8 +3,8 @@
 
 use iced_x86::IcedError;
 use iced_x86::code_asm::{
-    AsmMemoryOperand, CodeAssembler, CodeLabel, cs, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx,
-    es, esi, esp, fs, gs, ss, word_ptr,
+    AsmMemoryOperand, CodeAssembler, CodeLabel, cs, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs, gs,
+    ss, word_ptr,
 };
 
 use super::data::{call, harness};
@@ -41,10 +41,7 @@ pub(crate) fn emit(
 }
 
 /// EAX = entry of the call table. The sentinels go above the arguments, the last argument goes first.
-fn push_arguments(
-    a: &mut CodeAssembler,
-    at: &dyn Fn(u32) -> AsmMemoryOperand,
-) -> Result<(), IcedError> {
+fn push_arguments(a: &mut CodeAssembler, at: &dyn Fn(u32) -> AsmMemoryOperand) -> Result<(), IcedError> {
     let next = &mut a.create_label();
     let done = &mut a.create_label();
     a.mov(esp, at(harness::STACK))?;
@@ -82,10 +79,7 @@ fn load_registers(a: &mut CodeAssembler) -> Result<(), IcedError> {
     a.lea(ecx, dword_ptr(ecx + record::POISON_ECX))
 }
 
-fn save_registers(
-    a: &mut CodeAssembler,
-    at: &dyn Fn(u32) -> AsmMemoryOperand,
-) -> Result<(), IcedError> {
+fn save_registers(a: &mut CodeAssembler, at: &dyn Fn(u32) -> AsmMemoryOperand) -> Result<(), IcedError> {
     let save = |f: usize| at(harness::save(f));
     a.mov(save(fact::EAX), eax)?;
     a.mov(save(fact::ECX), ecx)?;
@@ -98,11 +92,7 @@ fn save_registers(
     a.mov(esp, at(harness::STACK))?;
     a.pushfd()?;
     a.pop(save(fact::EFLAGS))?;
-    for (f, low, high) in [
-        (fact::CS_SS, cs, ss),
-        (fact::DS_ES, ds, es),
-        (fact::FS_GS, fs, gs),
-    ] {
+    for (f, low, high) in [(fact::CS_SS, cs, ss), (fact::DS_ES, ds, es), (fact::FS_GS, fs, gs)] {
         a.mov(ecx, high)?;
         a.shl(ecx, 16)?;
         a.mov(iced_x86::code_asm::cx, low)?;

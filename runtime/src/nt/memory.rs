@@ -71,13 +71,7 @@ impl Region {
     /// A region that holds `bytes` and at least `size` bytes.
     pub(crate) fn new(address: u32, bytes: Vec<u8>, size: u32, access: Access) -> Self {
         let size = pages(size.max(bytes.len() as u32));
-        Self {
-            address,
-            bytes,
-            size,
-            access,
-            alias: None,
-        }
+        Self { address, bytes, size, access, alias: None }
     }
 }
 
@@ -159,12 +153,7 @@ impl PageTables {
     fn new(physical: u32) -> Self {
         let mut directory = vec![0; ENTRIES];
         directory[SELF_MAP] = physical | Access::KernelWrite.bits();
-        Self {
-            physical,
-            directory,
-            tables: Vec::new(),
-            index: vec![None; ENTRIES],
-        }
+        Self { physical, directory, tables: Vec::new(), index: vec![None; ENTRIES] }
     }
 
     /// Index in `tables` of the table for a directory entry.
@@ -174,8 +163,7 @@ impl PageTables {
         }
         let index = self.tables.len();
         // Directory entries allow everything; the page entries decide.
-        self.directory[slot] =
-            (self.physical + PAGE * (index as u32 + 1)) | Access::UserWrite.bits();
+        self.directory[slot] = (self.physical + PAGE * (index as u32 + 1)) | Access::UserWrite.bits();
         self.tables.push(vec![0; ENTRIES]);
         self.index[slot] = Some(index);
         index
@@ -191,8 +179,7 @@ impl PageTables {
         for page in 0..size / PAGE {
             let address = address + page * PAGE;
             let table = self.table((address >> 22) as usize);
-            self.tables[table][(address >> 12) as usize % ENTRIES] =
-                (physical + page * PAGE) | access.bits();
+            self.tables[table][(address >> 12) as usize % ENTRIES] = (physical + page * PAGE) | access.bits();
         }
     }
 
@@ -214,11 +201,7 @@ fn write_elf(entry: u32, segments: &[(u32, u32, &Region)]) -> Vec<u8> {
     let mut programs = Vec::with_capacity(segments.len());
     let mut content = Vec::with_capacity(segments.len());
     for (address, physical, region) in segments {
-        let used = region
-            .bytes
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .map_or(0, |last| last + 1);
+        let used = region.bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let bytes = &region.bytes[..used];
         programs.push(elf::ProgramHeader32::<LittleEndian> {
             p_type: elf::PT_LOAD.into(),

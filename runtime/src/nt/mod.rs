@@ -24,6 +24,7 @@ use ntgate_gen::stub::{EncodeError, Stub};
 
 mod assembly;
 mod boot;
+mod calls;
 mod data;
 mod descriptors;
 mod dispatch;
@@ -35,7 +36,11 @@ pub mod profile;
 pub mod record;
 mod report;
 mod sets;
+mod stubs;
+mod symbols;
 mod system;
+#[cfg(test)]
+mod tests;
 mod traps;
 mod user;
 
@@ -254,10 +259,7 @@ impl fmt::Display for BuildError {
                 write!(f, "service {service} pops more than `ret` can")
             }
             Self::TablesDiffer { ssdt, sspt } => {
-                write!(
-                    f,
-                    "the service table has {ssdt} rows, the argument table {sspt}"
-                )
+                write!(f, "the service table has {ssdt} rows, the argument table {sspt}")
             }
             Self::NoSuchStart { set } => {
                 write!(f, "the plan starts at set {set}, which it does not have")
@@ -276,9 +278,7 @@ impl std::error::Error for BuildError {}
 
 impl From<IcedError> for BuildError {
     fn from(error: IcedError) -> Self {
-        Self::Assemble {
-            message: error.to_string(),
-        }
+        Self::Assemble { message: error.to_string() }
     }
 }
 

@@ -127,18 +127,12 @@ pub const STATUS_BASE: u32 = 0x2000_0000;
 /// Argument 0 of call `call` (a service index or the number of a refusal) in set `set`; argument k is this plus k.
 #[must_use]
 pub const fn first_argument(set: u32, call: u32) -> u32 {
-    let n = if call >= PAST_END {
-        call & 0xFFF | 0x800
-    } else {
-        call
-    };
+    let n = if call >= PAST_END { call & 0xFFF | 0x800 } else { call };
     0xA000_0000u32.wrapping_add(set << 24).wrapping_add(n << 8)
 }
 
 /// What the routine of service `handler` returns in set `set`.
 #[must_use]
 pub const fn status(handler: u32, set: u32) -> u32 {
-    STATUS_BASE
-        .wrapping_add(handler << 8)
-        .wrapping_add(set & 0xFF)
+    STATUS_BASE.wrapping_add(handler << 8).wrapping_add(set & 0xFF)
 }

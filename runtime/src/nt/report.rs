@@ -1,8 +1,6 @@
 //! The guest's side of the proof: facts are gathered in one record and written to the debug console.
 
-use iced_x86::code_asm::{
-    ah, al, bx, byte_ptr, dword_ptr, dx, eax, ebp, ebx, ecx, edi, edx, esi, esp, word_ptr,
-};
+use iced_x86::code_asm::{ah, al, bx, byte_ptr, dword_ptr, dx, eax, ebp, ebx, ecx, edi, edx, esi, esp, word_ptr};
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::{harness, kernel};

@@ -154,10 +154,7 @@ fn set_up(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(eax, user.direct_int)?;
     k.a.set_label(direct_done)?;
     k.a.mov(dword_ptr(k.profile.user_data + block::DIRECT), eax)?;
-    k.a.mov(
-        dword_ptr(k.profile.user_data + block::STACK),
-        k.profile.user_stack,
-    )?;
+    k.a.mov(dword_ptr(k.profile.user_data + block::STACK), k.profile.user_stack)?;
     k.a.ret()
 }
 
@@ -184,10 +181,7 @@ fn run_kernel_set(k: &mut KernelAsm<'_>) -> Asm {
         a.call(write)
     })?;
     k.a.cli()?;
-    k.a.mov(
-        dword_ptr(kpcr::EXCEPTION_LIST).fs(),
-        kpcr::EXCEPTION_CHAIN_END,
-    )?;
+    k.a.mov(dword_ptr(kpcr::EXCEPTION_LIST).fs(), kpcr::EXCEPTION_CHAIN_END)?;
     k.a.mov(ecx, dword_ptr(kpcr::CURRENT_THREAD).fs())?;
     k.a.pop(dword_ptr(ecx + thread.trap_frame))?;
     k.a.popad()?;

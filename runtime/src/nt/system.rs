@@ -24,9 +24,7 @@ impl From<Vec<u8>> for Block {
 impl Block {
     /// `size` zeros.
     pub(crate) fn new(size: u32) -> Self {
-        Self {
-            bytes: vec![0; size as usize],
-        }
+        Self { bytes: vec![0; size as usize] }
     }
 
     /// Stores bytes; what would go past the end is an error of this module's own constants.
@@ -60,64 +58,28 @@ impl Block {
 }
 
 /// Every region that does not depend on the plan, except the kernel's variables.
-pub(crate) fn regions(
-    profile: &Profile,
-    code: &Assembled,
-    user: &UserCode,
-) -> Result<Vec<Region>, BuildError> {
+pub(crate) fn regions(profile: &Profile, code: &Assembled, user: &UserCode) -> Result<Vec<Region>, BuildError> {
     let at = |routine: Routine| code.addresses.get(&routine).copied().unwrap_or(0);
-    let stack = |end: u32, pages: u32, access| {
-        Region::new(end - pages * PAGE, Vec::new(), pages * PAGE, access)
-    };
+    let stack = |end: u32, pages: u32, access| Region::new(end - pages * PAGE, Vec::new(), pages * PAGE, access);
     if code.code.len() as u32 > profile.kernel_services - profile.kernel_text {
-        return Err(BuildError::DoesNotFit {
-            what: "kernel code",
-        });
+        return Err(BuildError::DoesNotFit { what: "kernel code" });
     }
-    let mut shared = Region::new(
-        profile.shared_kernel,
-        shared_data(profile),
-        PAGE,
-        Access::KernelWrite,
-    );
+    let mut shared = Region::new(profile.shared_kernel, shared_data(profile), PAGE, Access::KernelWrite);
     shared.alias = Some((profile.shared_user, Access::User));
     Ok(vec![
         Region::new(profile.kernel_text, code.code.clone(), 0, Access::Kernel),
         Region::new(profile.gdt, tables(profile, &at), PAGE, Access::KernelWrite),
-        Region::new(
-            profile.tss,
-            task_segment(profile),
-            tss::SIZE,
-            Access::KernelWrite,
-        ),
-        Region::new(
-            profile.fault_tss,
-            fault_tasks(profile, &at),
-            PAGE,
-            Access::KernelWrite,
-        ),
+        Region::new(profile.tss, task_segment(profile), tss::SIZE, Access::KernelWrite),
+        Region::new(profile.fault_tss, fault_tasks(profile, &at), PAGE, Access::KernelWrite),
         Region::new(profile.kpcr, processor(profile), PAGE, Access::KernelWrite),
         shared,
         Region::new(profile.teb, thread_block(profile), PAGE, Access::UserWrite),
-        stack(
-            profile.initial_stack,
-            profile.kernel_stack_pages,
-            Access::KernelWrite,
-        ),
+        stack(profile.initial_stack, profile.kernel_stack_pages, Access::KernelWrite),
         stack(profile.dpc_stack, 1, Access::KernelWrite),
         stack(profile.fault_stack, 1, Access::KernelWrite),
-        stack(
-            profile.user_stack,
-            profile.user_stack_pages,
-            Access::UserWrite,
-        ),
+        stack(profile.user_stack, profile.user_stack_pages, Access::UserWrite),
         Region::new(profile.user_text, user.harness.clone(), 0, Access::User),
-        Region::new(
-            profile.user_data,
-            user_block(profile, user),
-            PAGE,
-            Access::UserWrite,
-        ),
+        Region::new(profile.user_data, user_block(profile, user), PAGE, Access::UserWrite),
     ])
 }
 
@@ -129,10 +91,7 @@ fn tables(profile: &Profile, at: &dyn Fn(Routine) -> u32) -> Vec<u8> {
         block.put(8 * index as u32, &descriptor.to_le_bytes());
     }
     for (index, descriptor) in idt(at).into_iter().enumerate() {
-        block.put(
-            profile.idt - base + 8 * index as u32,
-            &descriptor.to_le_bytes(),
-        );
+        block.put(profile.idt - base + 8 * index as u32, &descriptor.to_le_bytes());
     }
     block.finish()
 }
@@ -152,10 +111,7 @@ fn task_segment(profile: &Profile) -> Vec<u8> {
 fn fault_tasks(profile: &Profile, at: &dyn Fn(Routine) -> u32) -> Vec<u8> {
     use super::layout::vector;
     let mut block = Block::new(PAGE);
-    for (address, number) in [
-        (profile.double_fault_tss(), vector::DOUBLE_FAULT),
-        (profile.nmi_tss(), vector::NMI),
-    ] {
+    for (address, number) in [(profile.double_fault_tss(), vector::DOUBLE_FAULT), (profile.nmi_tss(), vector::NMI)] {
         let base = address - profile.fault_tss;
         block.dword(base + tss::ESP0, profile.fault_stack);
         block.word(base + tss::SS0, selector::R0_DATA);
@@ -178,10 +134,7 @@ fn processor(profile: &Profile) -> Vec<u8> {
     let mut block = Block::new(PAGE);
     block.dword(kpcr::EXCEPTION_LIST, kpcr::EXCEPTION_CHAIN_END);
     block.dword(kpcr::STACK_BASE, profile.initial_stack);
-    block.dword(
-        kpcr::STACK_LIMIT,
-        profile.initial_stack - profile.kernel_stack_pages * PAGE,
-    );
+    block.dword(kpcr::STACK_LIMIT, profile.initial_stack - profile.kernel_stack_pages * PAGE);
     block.dword(kpcr::TEB, profile.teb);
     block.dword(kpcr::SELF_PCR, profile.kpcr);
     block.dword(kpcr::PRCB, profile.kpcr + kpcr::PRCB_DATA);
@@ -201,10 +154,7 @@ fn shared_data(profile: &Profile) -> Vec<u8> {
     // 15.625 ms a tick, in 1/2^24 ms.
     block.dword(shared::TICK_COUNT_MULTIPLIER, 0x0FA0_0000);
     for (index, unit) in profile.system_root.encode_utf16().enumerate() {
-        block.put(
-            shared::NT_SYSTEM_ROOT + 2 * index as u32,
-            &unit.to_le_bytes(),
-        );
+        block.put(shared::NT_SYSTEM_ROOT + 2 * index as u32, &unit.to_le_bytes());
     }
     block.dword(shared::NT_PRODUCT_TYPE, profile.product_type);
     block.byte(shared::PRODUCT_TYPE_IS_VALID, 1);
@@ -218,10 +168,7 @@ fn thread_block(profile: &Profile) -> Vec<u8> {
     let mut block = Block::new(PAGE);
     block.dword(teb::EXCEPTION_LIST, kpcr::EXCEPTION_CHAIN_END);
     block.dword(teb::STACK_BASE, profile.user_stack);
-    block.dword(
-        teb::STACK_LIMIT,
-        profile.user_stack - profile.user_stack_pages * PAGE,
-    );
+    block.dword(teb::STACK_LIMIT, profile.user_stack - profile.user_stack_pages * PAGE);
     block.dword(teb::SELF, profile.teb);
     block.finish()
 }
@@ -237,9 +184,7 @@ fn user_block(profile: &Profile, user: &UserCode) -> Vec<u8> {
 /// The kernel's variables: thread, descriptor tables, texts, digits. The plan's part is still zero.
 pub(crate) fn kernel_data(profile: &Profile, code: &Assembled) -> Result<Block, BuildError> {
     if code.texts.len() as u32 > kernel::HEX - kernel::TEXTS {
-        return Err(BuildError::DoesNotFit {
-            what: "texts of the kernel",
-        });
+        return Err(BuildError::DoesNotFit { what: "texts of the kernel" });
     }
     let thread = profile.thread;
     let base = profile.kernel_data;
@@ -247,24 +192,14 @@ pub(crate) fn kernel_data(profile: &Profile, code: &Assembled) -> Result<Block, 
     block.dword(kernel::THREAD + thread.initial_stack, profile.initial_stack);
     block.dword(kernel::THREAD + thread.teb, profile.teb);
     block.byte(kernel::THREAD + thread.previous_mode, mode::USER);
-    block.dword(
-        kernel::THREAD + thread.service_table,
-        base + kernel::DESCRIPTOR_TABLE,
-    );
+    block.dword(kernel::THREAD + thread.service_table, base + kernel::DESCRIPTOR_TABLE);
     let shadow = kernel::DESCRIPTOR_TABLE_SHADOW + service_table::TEST;
-    block.dword(
-        shadow + service_table::BASE,
-        base + kernel::W32P_SERVICE_TABLE,
-    );
+    block.dword(shadow + service_table::BASE, base + kernel::W32P_SERVICE_TABLE);
     // A byte above zero: such a number is invalid, and says so.
-    block.put(
-        kernel::W32P_SERVICE_TABLE,
-        &[1; service_table::MAX_SERVICES],
-    );
-    for (pointer, address, size) in [
-        (kernel::GDT_POINTER, profile.gdt, GDT_SIZE),
-        (kernel::IDT_POINTER, profile.idt, IDT_SIZE),
-    ] {
+    block.put(kernel::W32P_SERVICE_TABLE, &[1; service_table::MAX_SERVICES]);
+    for (pointer, address, size) in
+        [(kernel::GDT_POINTER, profile.gdt, GDT_SIZE), (kernel::IDT_POINTER, profile.idt, IDT_SIZE)]
+    {
         block.word(pointer, size - 1);
         block.dword(pointer + 2, address);
     }

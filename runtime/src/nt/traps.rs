@@ -5,16 +5,13 @@
 //! the argument copy (the service's status), or a bug check.
 
 use iced_x86::code_asm::{
-    al, bx, byte_ptr, cr2, cx, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs, gs,
-    word_ptr,
+    al, bx, byte_ptr, cr2, cx, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs, gs, word_ptr,
 };
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::{harness, kernel, request};
 use super::dispatch::debug_header;
-use super::layout::{
-    bugcheck, eflags, kpcr, mode, port, selector, shared, status, trap_frame, tss, vector,
-};
+use super::layout::{bugcheck, eflags, kpcr, mode, port, selector, shared, status, trap_frame, tss, vector};
 use super::record::fact;
 
 /// Vectors whose error code the CPU pushes (Intel SDM volume 3, table 6-1); #DF has a task of its own.
@@ -33,30 +30,17 @@ pub(crate) enum Gate {
 pub(crate) fn gate(number: u32) -> Gate {
     let system = |routine| Gate::Interrupt { routine, dpl: 3 };
     match number {
-        vector::NMI => Gate::Task {
-            selector: selector::NMI_TSS,
-        },
-        vector::DOUBLE_FAULT => Gate::Task {
-            selector: selector::DF_TSS,
-        },
+        vector::NMI => Gate::Task { selector: selector::NMI_TSS },
+        vector::DOUBLE_FAULT => Gate::Task { selector: selector::DF_TSS },
         vector::GET_TICK_COUNT => system(Routine::KiGetTickCount),
         vector::CALLBACK_RETURN => system(Routine::KiCallbackReturn),
         vector::RAISE_ASSERTION => system(Routine::KiRaiseAssertion),
         vector::DEBUG_SERVICE => system(Routine::KiDebugService),
         vector::SYSTEM_SERVICE => system(Routine::KiSystemService),
         0x03 | 0x04 => system(Routine::KiTrap(number as u8)),
-        0x00..=0x11 => Gate::Interrupt {
-            routine: Routine::KiTrap(number as u8),
-            dpl: 0,
-        },
-        0x12..=0x2F => Gate::Interrupt {
-            routine: Routine::KiTrap(0x0F),
-            dpl: 0,
-        },
-        _ => Gate::Interrupt {
-            routine: Routine::KiUnexpectedInterrupt((number - 0x30) as u8),
-            dpl: 0,
-        },
+        0x00..=0x11 => Gate::Interrupt { routine: Routine::KiTrap(number as u8), dpl: 0 },
+        0x12..=0x2F => Gate::Interrupt { routine: Routine::KiTrap(0x0F), dpl: 0 },
+        _ => Gate::Interrupt { routine: Routine::KiUnexpectedInterrupt((number - 0x30) as u8), dpl: 0 },
     }
 }
 
@@ -64,15 +48,9 @@ pub(crate) fn gate(number: u32) -> Gate {
 pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
     for number in 0..vector::COUNT {
         match gate(number) {
-            Gate::Interrupt {
-                routine: Routine::KiSystemService,
-                ..
-            } => {}
+            Gate::Interrupt { routine: Routine::KiSystemService, .. } => {}
             // Many vectors share KiTrap0F, which reports itself.
-            Gate::Interrupt {
-                routine: Routine::KiTrap(0x0F),
-                ..
-            } if number != 0x0F => {}
+            Gate::Interrupt { routine: Routine::KiTrap(0x0F), .. } if number != 0x0F => {}
             Gate::Interrupt { routine, .. } => vector_entry(k, routine, number)?,
             Gate::Task { .. } => task_entry(k, number)?,
         }
@@ -107,10 +85,7 @@ fn trap_entry(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(ebx, selector::R0_PCR)?;
     k.a.mov(fs, bx)?;
     k.a.push(dword_ptr(kpcr::EXCEPTION_LIST).fs())?;
-    k.a.mov(
-        dword_ptr(kpcr::EXCEPTION_LIST).fs(),
-        kpcr::EXCEPTION_CHAIN_END,
-    )?;
+    k.a.mov(dword_ptr(kpcr::EXCEPTION_LIST).fs(), kpcr::EXCEPTION_CHAIN_END)?;
     k.a.push(mode::NONE)?;
     k.a.push(eax)?;
     k.a.push(ecx)?;
@@ -163,9 +138,7 @@ fn trap_in_kernel(k: &mut KernelAsm<'_>) -> Asm {
 fn small_services(k: &mut KernelAsm<'_>) -> Asm {
     k.begin(Routine::KiGetTickCountHandler)?;
     k.a.mov(eax, dword_ptr(k.profile.shared_kernel))?;
-    k.a.mul(dword_ptr(
-        k.profile.shared_kernel + shared::TICK_COUNT_MULTIPLIER,
-    ))?;
+    k.a.mul(dword_ptr(k.profile.shared_kernel + shared::TICK_COUNT_MULTIPLIER))?;
     k.a.shrd(eax, edx, 24)?;
     k.a.mov(dword_ptr(ebp + trap_frame::EAX), eax)?;
     k.jmp(Routine::Kei386EoiHelper)?;
@@ -285,20 +258,12 @@ fn task_entry(k: &mut KernelAsm<'_>, number: u32) -> Asm {
 fn task_fault(k: &mut KernelAsm<'_>) -> Asm {
     let interrupted = k.profile.tss;
     k.begin(Routine::KiTrapTask)?;
-    k.a.mov(
-        k.var(kernel::BUGCHECK),
-        bugcheck::UNEXPECTED_KERNEL_MODE_TRAP,
-    )?;
+    k.a.mov(k.var(kernel::BUGCHECK), bugcheck::UNEXPECTED_KERNEL_MODE_TRAP)?;
     k.a.mov(k.var(kernel::BUGCHECK + 4), ebx)?;
     k.a.mov(k.var(kernel::BUGCHECK + 8), 0)?;
     k.a.mov(eax, cr2)?;
     k.a.mov(k.var(kernel::BUGCHECK + 16), eax)?;
-    for (slot, field) in [
-        (12, tss::EIP),
-        (20, tss::ESP),
-        (24, tss::CS),
-        (28, tss::EFLAGS),
-    ] {
+    for (slot, field) in [(12, tss::EIP), (20, tss::ESP), (24, tss::CS), (28, tss::EFLAGS)] {
         k.a.mov(eax, dword_ptr(interrupted + field))?;
         if field == tss::CS {
             k.a.movzx(eax, iced_x86::code_asm::ax)?;

@@ -63,10 +63,8 @@ impl UserCode {
         a.lea(edx, dword_ptr(edx - 8))?;
         a.sysenter()?;
 
-        let result = a.assemble_options(
-            u64::from(profile.user_text),
-            BlockEncoderOptions::RETURN_NEW_INSTRUCTION_OFFSETS,
-        )?;
+        let result =
+            a.assemble_options(u64::from(profile.user_text), BlockEncoderOptions::RETURN_NEW_INSTRUCTION_OFFSETS)?;
         Ok(Self {
             ntdll: ntdll(profile)?,
             start: result.label_ip(start)? as u32,
@@ -145,8 +143,5 @@ fn dwords(bytes: &[u8]) -> [u32; 2] {
         *to = *from;
     }
     let [a, b, c, d, e, f, g, h] = eight;
-    [
-        u32::from_le_bytes([a, b, c, d]),
-        u32::from_le_bytes([e, f, g, h]),
-    ]
+    [u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])]
 }
