@@ -110,7 +110,7 @@ pub(crate) struct Core {
     pub(crate) retired: u64,
     /// `MOV SS`, `POP SS`: no debug trap after this instruction (SDM vol. 3, 6.8.3).
     pub(crate) shadow: bool,
-    /// How many instructions of the block were left when one stopped it.
+    /// How many instructions of the block were left when one stopped it, or branched out of it.
     pub(crate) left: usize,
     /// Details of `Stop::Fault`.
     pub(crate) fault: Fault,

@@ -9,14 +9,23 @@ use super::fault::Flow;
 /// A block has at most `BLOCK_OPS` instructions, so even where the compiler makes real calls of it the stack stays small.
 pub(crate) type Run = fn(&mut Core, &Op, &[Op]) -> Flow;
 
+/// Does the rest of a block.
+#[inline(always)]
+pub(crate) fn go_on(core: &mut Core, rest: &[Op]) -> Flow {
+    match rest.split_first() {
+        Some((next, rest)) => (next.run)(core, next, rest),
+        None => {
+            core.left = 0;
+            Ok(())
+        }
+    }
+}
+
 /// Does one instruction with `f`, then the rest. `Core::left` says at which one a stop happened.
 #[inline(always)]
 pub(crate) fn step(core: &mut Core, op: &Op, rest: &[Op], f: impl FnOnce(&mut Core, &Op) -> Flow) -> Flow {
     match f(core, op) {
-        Ok(()) => match rest.split_first() {
-            Some((next, rest)) => (next.run)(core, next, rest),
-            None => Ok(()),
-        },
+        Ok(()) => go_on(core, rest),
         Err(stop) => {
             core.left = rest.len();
             Err(stop)
@@ -29,10 +38,7 @@ pub(crate) fn step(core: &mut Core, op: &Op, rest: &[Op], f: impl FnOnce(&mut Co
 #[inline(always)]
 pub(crate) fn step_fast(core: &mut Core, op: &Op, rest: &[Op], f: impl FnOnce(&mut Core, &Op) -> Option<()>, careful: Run) -> Flow {
     match f(core, op) {
-        Some(()) => match rest.split_first() {
-            Some((next, rest)) => (next.run)(core, next, rest),
-            None => Ok(()),
-        },
+        Some(()) => go_on(core, rest),
         None => careful(core, op, rest),
     }
 }

@@ -42,7 +42,7 @@ fn run_blocks(core: &mut Core, blocks: &mut Blocks, limit: u64) -> Result<(), St
                 return stopped(core, &block.ops[done], stop, core.left == 0);
             }
         }
-        core.retired += block.ops.len() as u64;
+        core.retired += (block.ops.len() - core.left) as u64;
         if core.flags.system() & flags::TF != 0 {
             break;
         }

@@ -5,9 +5,9 @@ use iced_x86::{Code, ConditionCode, Instruction, Mnemonic, OpKind};
 
 use super::super::core::{Core, reg, seg};
 use super::super::fault::{Flow, Stop};
-use super::super::op::{After, Op, Way, run};
+use super::super::op::{After, Op, Run, Way, go_on, run};
 use super::super::width::Width;
-use super::moves::{self, Condition, condition_run, condition_run_pair, conditional, conditional_pair};
+use super::moves::{self, Condition};
 use super::operand::{is_immediate, size, unary};
 
 /// The instruction-pointer width that a branch has: 16 with an operand-size prefix, else 32.
@@ -73,12 +73,16 @@ fn jmp<P: Pointer>(core: &mut Core, op: &Op) -> Flow {
     core.jump(core.relative::<P>(op))
 }
 
-fn try_jcc<C: Condition, P: Pointer>(core: &mut Core, op: &Op) -> Option<()> {
-    if C::holds(&core.flags) { core.try_jump(core.relative::<P>(op)) } else { Some(()) }
-}
-
-fn jcc<C: Condition, P: Pointer>(core: &mut Core, op: &Op) -> Flow {
-    if C::holds(&core.flags) { core.jump(core.relative::<P>(op)) } else { Ok(()) }
+/// A conditional branch. Code goes on after it in the same block; a taken one leaves the block.
+fn jcc<C: Condition, P: Pointer>(core: &mut Core, op: &Op, rest: &[Op]) -> Flow {
+    if !C::holds(&core.flags) {
+        return go_on(core, rest);
+    }
+    core.left = rest.len();
+    match core.try_jump(core.relative::<P>(op)) {
+        Some(()) => Ok(()),
+        None => Err(core.gp(0)),
+    }
 }
 
 fn jmp_reg<P: Pointer>(core: &mut Core, op: &Op) -> Flow {
@@ -190,6 +194,17 @@ macro_rules! pointer {
     };
 }
 
+macro_rules! branch_run {
+    ($condition:ty, $pointer:ty) => {
+        jcc::<$condition, $pointer> as Run
+    };
+}
+
+/// The instance of `jcc` for a condition and a pointer width.
+macro_rules! branch {
+    ($code:expr, $pointer:ty) => { moves::with_condition!($code, branch_run, $pointer) };
+}
+
 /// A branch to a place given in the instruction.
 fn lower_relative(instruction: &Instruction, op: &mut Op) -> Option<After> {
     let short = match instruction.op0_kind() {
@@ -206,8 +221,10 @@ fn lower_relative(instruction: &Instruction, op: &mut Op) -> Option<After> {
         Mnemonic::Loope => pointer!(short, loop_equal),
         Mnemonic::Loopne => pointer!(short, loop_not_equal),
         Mnemonic::Jcxz | Mnemonic::Jecxz => pointer!(short, jcxz),
-        _ if short => conditional!(code, jcc, u16),
-        _ => conditional_pair!(code, try_jcc, jcc, u32),
+        _ => {
+            op.run = if short { branch!(code, u16) } else { branch!(code, u32) };
+            return Some(After::Next);
+        }
     };
     op.narrow = counter_narrow(instruction);
     Some(After::Ends)

@@ -290,22 +290,12 @@ macro_rules! condition_run {
     ($condition:ty, $f:ident $(, $g:ty)*) => { run!($f::<$condition $(, $g)*>) };
 }
 
-macro_rules! condition_run_pair {
-    ($condition:ty, $fast:ident, $careful:ident $(, $g:ty)*) => {
-        run!($fast::<$condition $(, $g)*>, $careful::<$condition $(, $g)*>)
-    };
-}
-
 /// The function's instance for a condition.
 macro_rules! conditional {
-    ($code:expr, $($rest:tt)*) => { moves::with_condition!($code, condition_run, $($rest)*) };
+    ($code:expr, $($rest:tt)*) => { with_condition!($code, condition_run, $($rest)*) };
 }
 
-/// The same of a pair: the short way and the careful way.
-macro_rules! conditional_pair {
-    ($code:expr, $($rest:tt)*) => { moves::with_condition!($code, condition_run_pair, $($rest)*) };
-}
-pub(super) use {condition_run, condition_run_pair, conditional, conditional_pair, with_condition};
+pub(super) use with_condition;
 
 use super::moves;
 
