@@ -1,0 +1,199 @@
+//! Transfers of control that may change the privilege level or the task: interrupts, far branches, fast system calls.
+
+use iced_x86::{Code, Instruction, Mnemonic, OpKind};
+
+use super::super::super::core::{Core, seg};
+use super::super::super::far::Far;
+use super::super::super::fault::{Exit, Flow, Stop, Vector};
+use super::super::super::op::{After, Op, run};
+use super::super::super::segment::Selector;
+use super::super::super::width::Width;
+use super::super::operand::{gpr, memory};
+
+/// Runs what may switch tasks. A fault after the switch is the new task's, so EIP must not go back to `op`.
+fn across_tasks(core: &mut Core, op: &Op, f: impl FnOnce(&mut Core) -> Flow) -> Flow {
+    let task = core.segs[seg::TR as usize].selector;
+    let flow = f(core);
+    if flow == Err(Stop::Fault) && core.segs[seg::TR as usize].selector != task {
+        core.block_ip = core.ip.wrapping_sub(u64::from(op.start));
+    }
+    flow
+}
+
+fn int(core: &mut Core, op: &Op) -> Flow {
+    across_tasks(core, op, |core| core.software_interrupt(op.imm as u8))
+}
+
+fn int1(core: &mut Core, op: &Op) -> Flow {
+    across_tasks(core, op, Core::debug_interrupt)
+}
+
+/// `INTO`: goes on where OF is clear.
+fn into(core: &mut Core, op: &Op) -> Flow {
+    if core.flags.of() { int(core, op) } else { Ok(()) }
+}
+
+/// `BOUND`: the index against two signed bounds in memory.
+fn bound<W: Width>(core: &mut Core, op: &Op) -> Flow {
+    let address = core.address(op);
+    let wrap = u64::MAX >> (op.narrow & 63);
+    let low = core.load::<W>(op.seg, address)?;
+    let high = core.load::<W>(op.seg, address + u64::from(W::BYTES) & wrap)?;
+    let index = core.reg::<W>(op.r1).sx() as i64;
+    if index < low.sx() as i64 || index > high.sx() as i64 {
+        return Err(core.raise(Vector::BoundRange, 0));
+    }
+    Ok(())
+}
+
+fn iret_16(core: &mut Core, op: &Op) -> Flow {
+    across_tasks(core, op, |core| core.iret(false))
+}
+
+fn iret_32(core: &mut Core, op: &Op) -> Flow {
+    across_tasks(core, op, |core| core.iret(true))
+}
+
+/// The far pointer in the instruction: `imm` is selector:offset, 16 and 32 bits.
+fn immediate(op: &Op) -> (Selector, u32) {
+    (Selector((op.imm >> 32) as u16), op.imm as u32)
+}
+
+/// The far pointer in memory, its offset of width `W`.
+fn indirect<W: Width>(core: &mut Core, op: &Op) -> Result<(Selector, u32), Stop> {
+    let address = core.address(op);
+    let wrap = u64::MAX >> (op.narrow & 63);
+    let offset = core.load::<W>(op.seg, address)?;
+    let selector = core.load::<u16>(op.seg, address + u64::from(W::BYTES) & wrap)?;
+    Ok((Selector(selector), offset.zx() as u32))
+}
+
+fn jmp_immediate(core: &mut Core, op: &Op) -> Flow {
+    let (selector, offset) = immediate(op);
+    across_tasks(core, op, |core| core.far(Far::Jump, selector, offset))
+}
+
+fn jmp_indirect<W: Width>(core: &mut Core, op: &Op) -> Flow {
+    let (selector, offset) = indirect::<W>(core, op)?;
+    across_tasks(core, op, |core| core.far(Far::Jump, selector, offset))
+}
+
+fn call_immediate<W: Width>(core: &mut Core, op: &Op) -> Flow {
+    let (selector, offset) = immediate(op);
+    across_tasks(core, op, |core| core.far(Far::Call { wide: W::BITS == 32 }, selector, offset))
+}
+
+fn call_indirect<W: Width>(core: &mut Core, op: &Op) -> Flow {
+    let (selector, offset) = indirect::<W>(core, op)?;
+    across_tasks(core, op, |core| core.far(Far::Call { wide: W::BITS == 32 }, selector, offset))
+}
+
+fn ret_16(core: &mut Core, op: &Op) -> Flow {
+    core.far_return(op.imm as u16, false)
+}
+
+fn ret_32(core: &mut Core, op: &Op) -> Flow {
+    core.far_return(op.imm as u16, true)
+}
+
+fn sysenter(core: &mut Core, _: &Op) -> Flow {
+    core.sysenter()
+}
+
+fn sysexit(core: &mut Core, _: &Op) -> Flow {
+    core.sysexit()
+}
+
+/// There is no interrupt controller, so nothing ends a halt but the host.
+fn hlt(core: &mut Core, _: &Op) -> Flow {
+    core.privileged()?;
+    Err(core.leave(Exit::Halted))
+}
+
+fn undefined(core: &mut Core, _: &Op) -> Flow {
+    Err(core.ud())
+}
+
+fn lower_immediate(instruction: &Instruction, op: &mut Op) {
+    let offset = match instruction.op0_kind() {
+        OpKind::FarBranch16 => u64::from(instruction.far_branch16()),
+        _ => u64::from(instruction.far_branch32()),
+    };
+    op.imm = u64::from(instruction.far_branch_selector()) << 32 | offset;
+}
+
+fn lower_bound(instruction: &Instruction, op: &mut Op) -> Option<()> {
+    op.r1 = gpr(instruction.op0_register())?;
+    memory(instruction, op);
+    Some(())
+}
+
+pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
+    op.run = match instruction.code() {
+        Code::Int_imm8 => {
+            op.imm = instruction.immediate(0);
+            run!(int)
+        }
+        Code::Int3 => {
+            op.imm = Vector::Breakpoint as u64;
+            run!(int)
+        }
+        Code::Int1 => run!(int1),
+        Code::Into => {
+            op.imm = Vector::Overflow as u64;
+            run!(into)
+        }
+        Code::Bound_r16_m1616 => {
+            lower_bound(instruction, op)?;
+            run!(bound::<u16>)
+        }
+        Code::Bound_r32_m3232 => {
+            lower_bound(instruction, op)?;
+            run!(bound::<u32>)
+        }
+        Code::Iretw => run!(iret_16),
+        Code::Iretd => run!(iret_32),
+        Code::Jmp_ptr1616 | Code::Jmp_ptr1632 => {
+            lower_immediate(instruction, op);
+            run!(jmp_immediate)
+        }
+        Code::Call_ptr1616 => {
+            lower_immediate(instruction, op);
+            run!(call_immediate::<u16>)
+        }
+        Code::Call_ptr1632 => {
+            lower_immediate(instruction, op);
+            run!(call_immediate::<u32>)
+        }
+        Code::Jmp_m1616 | Code::Jmp_m1632 | Code::Call_m1616 | Code::Call_m1632 => {
+            memory(instruction, op);
+            match instruction.code() {
+                Code::Jmp_m1616 => run!(jmp_indirect::<u16>),
+                Code::Jmp_m1632 => run!(jmp_indirect::<u32>),
+                Code::Call_m1616 => run!(call_indirect::<u16>),
+                _ => run!(call_indirect::<u32>),
+            }
+        }
+        Code::Retfw | Code::Retfd => {
+            op.imm = 0;
+            if instruction.code() == Code::Retfw { run!(ret_16) } else { run!(ret_32) }
+        }
+        Code::Retfw_imm16 | Code::Retfd_imm16 => {
+            op.imm = instruction.immediate(0);
+            if instruction.code() == Code::Retfw_imm16 { run!(ret_16) } else { run!(ret_32) }
+        }
+        _ => return lower_plain(instruction, op),
+    };
+    Some(After::Ends)
+}
+
+fn lower_plain(instruction: &Instruction, op: &mut Op) -> Option<After> {
+    op.run = match instruction.mnemonic() {
+        Mnemonic::Sysenter => run!(sysenter),
+        Mnemonic::Sysexit => run!(sysexit),
+        Mnemonic::Hlt => run!(hlt),
+        Mnemonic::Ud0 | Mnemonic::Ud1 | Mnemonic::Ud2 => run!(undefined),
+        _ => return None,
+    };
+    Some(After::Ends)
+}

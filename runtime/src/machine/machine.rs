@@ -1,0 +1,239 @@
+//! The machine as a host sees it.
+
+use super::block::Blocks;
+use super::core::{CR0_ET, CR0_PE, Core, Msrs, TableRegister, seg};
+use super::cpuid::Model;
+use super::fault::{Exit, Fault, Vector};
+use super::flags::Flags;
+use super::memory::{Memory, PAGE};
+use super::multiboot::{self, LoadError};
+use super::paging::{Access, Tlb};
+use super::run;
+use super::segment::Segment;
+
+/// A general register of 32 bits, numbered as instructions encode it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Register {
+    /// Accumulator.
+    Eax,
+    /// Counter.
+    Ecx,
+    /// Data.
+    Edx,
+    /// Base.
+    Ebx,
+    /// Stack pointer.
+    Esp,
+    /// Frame pointer.
+    Ebp,
+    /// Source index.
+    Esi,
+    /// Destination index.
+    Edi,
+}
+
+/// A segment register, or one of the two system segment registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SegmentRegister {
+    /// Extra.
+    Es,
+    /// Code.
+    Cs,
+    /// Stack.
+    Ss,
+    /// Data.
+    Ds,
+    /// Extra, where NT keeps its per-thread and per-processor blocks.
+    Fs,
+    /// Extra.
+    Gs,
+    /// Local descriptor table.
+    Ldtr,
+    /// Task.
+    Tr,
+}
+
+/// A processor with its memory, console and exit port.
+pub struct Machine {
+    core: Core,
+    blocks: Blocks,
+}
+
+impl Machine {
+    /// A machine of this model with zeroed memory (`memory` bytes, rounded up to pages), in flat 32-bit protected mode at
+    /// EIP 0 with empty descriptor tables. [`Machine::load`] gives it something to do.
+    pub fn new(model: &'static Model, memory: usize) -> Self {
+        let core = Core::new(model, memory);
+        let blocks = Blocks::new(core.memory.size());
+        Self { core, blocks }
+    }
+
+    /// A machine that starts at `code` (as much of it as fits into memory at address `code_at`), with flat segments, no
+    /// tables and the stack at the end of memory: for trying out a few instructions.
+    pub fn flat(model: &'static Model, memory: usize, code_at: u32, code: &[u8]) -> Self {
+        let mut machine = Self::new(model, memory);
+        let room = machine.core.memory.size().saturating_sub(code_at as usize);
+        machine.write_physical(u64::from(code_at), &code[..code.len().min(room)]);
+        machine.core.ip = u64::from(code_at);
+        machine.set_register(Register::Esp, machine.core.memory.size() as u32);
+        machine
+    }
+
+    /// Loads a multiboot-1 image: an ELF file for i386, or one whose header has the address fields. The state is then that
+    /// of the image's entry, as QEMU's `-kernel` gives it. Nothing is changed on an error.
+    ///
+    /// # Errors
+    /// What is wrong with the image, or that it does not fit into memory.
+    pub fn load(&mut self, image: &[u8]) -> Result<(), LoadError> {
+        multiboot::load(&mut self.core, image)
+    }
+
+    /// Runs for at most `budget` instructions, and a few more to the end of a block; an exception counts as one.
+    pub fn run(&mut self, budget: u64) -> Exit {
+        let limit = self.core.retired.saturating_add(budget);
+        run::run(&mut self.core, &mut self.blocks, limit)
+    }
+
+    /// The processor's model.
+    pub fn model(&self) -> &'static Model {
+        self.core.model
+    }
+
+    /// A general register.
+    pub fn register(&self, register: Register) -> u32 {
+        self.core.reg(register as u8)
+    }
+
+    /// Changes a general register.
+    pub fn set_register(&mut self, register: Register, value: u32) {
+        self.core.set_reg(register as u8, value);
+    }
+
+    /// The instruction pointer: offset in CS of the next instruction, or of the one that ended the run.
+    pub fn eip(&self) -> u32 {
+        self.core.ip as u32
+    }
+
+    /// EFLAGS.
+    pub fn flags(&self) -> Flags {
+        self.core.flags
+    }
+
+    /// A segment register with its descriptor cache.
+    pub fn segment(&self, register: SegmentRegister) -> Segment {
+        self.core.segs[register as usize]
+    }
+
+    /// The current privilege level, 0 to 3.
+    pub fn cpl(&self) -> u8 {
+        self.core.cpl
+    }
+
+    /// CR0, CR2, CR3 and CR4; `None` for numbers that are no control register.
+    pub fn control(&self, number: u8) -> Option<u32> {
+        match number {
+            0 => Some(self.core.cr0),
+            2 => Some(self.core.cr2 as u32),
+            3 => Some(self.core.cr3 as u32),
+            4 => Some(self.core.cr4),
+            _ => None,
+        }
+    }
+
+    /// GDTR and IDTR.
+    pub fn tables(&self) -> (TableRegister, TableRegister) {
+        (self.core.gdtr, self.core.idtr)
+    }
+
+    /// The model-specific registers.
+    pub fn msrs(&self) -> Msrs {
+        self.core.msrs
+    }
+
+    /// Instructions completed (and exceptions delivered) since the machine was made.
+    pub fn retired(&self) -> u64 {
+        self.core.retired
+    }
+
+    /// What the guest has written to the debug console.
+    pub fn console(&self) -> &[u8] {
+        &self.core.console
+    }
+
+    /// The same, taken away.
+    pub fn take_console(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.core.console)
+    }
+
+    /// Bytes of memory.
+    pub fn memory_size(&self) -> usize {
+        self.core.memory.size()
+    }
+
+    /// `size` bytes at a physical address; `None` if they are not all RAM.
+    pub fn read_physical(&self, address: u64, size: usize) -> Option<&[u8]> {
+        let start = usize::try_from(address).ok()?;
+        self.core.memory.ram().get(start..start.checked_add(size)?)
+    }
+
+    /// Writes at a physical address; `None`, and nothing written, if it is not all RAM.
+    pub fn write_physical(&mut self, address: u64, bytes: &[u8]) -> Option<()> {
+        self.core.memory.write_bytes(address, bytes)
+    }
+
+    /// `size` bytes at a linear address, with supervisor rights; `None` if a page of them is not mapped to RAM. As a read
+    /// by the guest would, this may set accessed bits in the paging structures.
+    pub fn read_linear(&mut self, address: u32, size: usize) -> Option<Vec<u8>> {
+        let saved = (self.core.fault, self.core.cr2);
+        let mut bytes = Vec::new();
+        let mut linear = u64::from(address);
+        while bytes.len() < size {
+            let piece = (PAGE - linear % PAGE).min((size - bytes.len()) as u64);
+            let Ok(physical) = self.core.translate(linear & 0xFFFF_FFFF, Access { write: false, user: false }) else {
+                (self.core.fault, self.core.cr2) = saved;
+                return None;
+            };
+            bytes.extend_from_slice(self.read_physical(physical, piece as usize)?);
+            linear += piece;
+        }
+        Some(bytes)
+    }
+}
+
+impl Core {
+    /// The state of [`Machine::new`].
+    fn new(model: &'static Model, memory: usize) -> Self {
+        let mut core = Self {
+            regs: [0; 256],
+            block_ip: 0,
+            ip: 0,
+            flags: Flags::default(),
+            segs: [Segment::default(); 8],
+            cpl: 0,
+            stack_mask: 0xFFFF_FFFF,
+            gdtr: TableRegister::default(),
+            idtr: TableRegister::default(),
+            cr0: CR0_PE | CR0_ET,
+            cr2: 0,
+            cr3: 0,
+            cr4: 0,
+            dr: [0, 0, 0, 0, 0, 0, 0xFFFF_0FF0, 0x400],
+            msrs: Msrs::default(),
+            model,
+            memory: Memory::new(memory),
+            tlb: Tlb::new(),
+            context: 0,
+            retired: 0,
+            shadow: false,
+            left: 0,
+            fault: Fault { vector: Vector::InvalidOpcode, code: 0 },
+            exit: None,
+            console: Vec::new(),
+        };
+        multiboot::flat_segments(&mut core);
+        core
+    }
+}
+
+/// `SegmentRegister` counts as the core does.
+const _: () = assert!(SegmentRegister::Tr as u8 == seg::TR && SegmentRegister::Cs as u8 == seg::CS);
