@@ -12,32 +12,19 @@ fn default_list(c: &mut Criterion) {
     let bytes = std::fs::read(path).expect("the list is there");
     let list = read_list("sysfuncs.lst", &bytes).expect("it is right").list;
     let mut group = c.benchmark_group("default_list");
-    group.bench_function("read", |b| {
-        b.iter(|| read_list("sysfuncs.lst", black_box(&bytes)))
-    });
+    group.bench_function("read", |b| b.iter(|| read_list("sysfuncs.lst", black_box(&bytes))));
     group.bench_function("build_and_encode_all_shapes", |b| {
         b.iter(|| {
             for shape in Shape::ALL {
                 for service in list.services() {
-                    black_box(
-                        stub::build(shape, service, shape.default_encoding())
-                            .encode()
-                            .expect("it encodes"),
-                    );
+                    black_box(stub::build(shape, service, shape.default_encoding()).encode().expect("it encodes"));
                 }
             }
         });
     });
     let options = Options::new(Arch::I386, Format::Gas);
     group.bench_function("read_and_emit_gas", |b| {
-        b.iter(|| {
-            emit(
-                &read_list("sysfuncs.lst", black_box(&bytes))
-                    .expect("it is right")
-                    .list,
-                &options,
-            )
-        });
+        b.iter(|| emit(&read_list("sysfuncs.lst", black_box(&bytes)).expect("it is right").list, &options));
     });
     group.finish();
 }
@@ -46,18 +33,13 @@ fn default_list(c: &mut Criterion) {
 fn long_lists(c: &mut Criterion) {
     let mut group = c.benchmark_group("100000_lines");
     group.sample_size(10);
-    for (name, line) in [
-        ("services", "NtService 4 # text"),
-        ("comments", "# only a comment on this line"),
-        ("errors", "NtService"),
-    ] {
-        let text: String = (0..100_000)
-            .map(|index| line.replacen("Service", &format!("Service{index}"), 1) + "\n")
-            .collect();
+    for (name, line) in
+        [("services", "NtService 4 # text"), ("comments", "# only a comment on this line"), ("errors", "NtService")]
+    {
+        let text: String =
+            (0..100_000).map(|index| line.replacen("Service", &format!("Service{index}"), 1) + "\n").collect();
         group.throughput(Throughput::Bytes(text.len() as u64));
-        group.bench_function(name, |b| {
-            b.iter(|| read_list("long.lst", black_box(text.as_bytes())).is_err())
-        });
+        group.bench_function(name, |b| b.iter(|| read_list("long.lst", black_box(text.as_bytes())).is_err()));
     }
     group.finish();
 }

@@ -19,17 +19,11 @@ pub fn write_if_changed(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     }
     let target = resolve_link(path);
     if target.is_dir() {
-        return Err(io::Error::new(
-            io::ErrorKind::IsADirectory,
-            "it is a directory",
-        ));
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
     }
     if is_special(&target) {
         // A device or a pipe (`/dev/stdout`) is written to, not replaced.
-        fs::OpenOptions::new()
-            .write(true)
-            .open(&target)?
-            .write_all(bytes)?;
+        fs::OpenOptions::new().write(true).open(&target)?.write_all(bytes)?;
         return Ok(true);
     }
     let temporary = temporary_beside(&target)?;
@@ -53,10 +47,7 @@ fn has_bytes(path: &Path, bytes: &[u8]) -> bool {
         return false;
     }
     let mut old = Vec::new();
-    fs::File::open(path)
-        .and_then(|mut file| file.read_to_end(&mut old))
-        .is_ok()
-        && old == bytes
+    fs::File::open(path).and_then(|mut file| file.read_to_end(&mut old)).is_ok() && old == bytes
 }
 
 /// The file behind a symbolic link: the link stays, what it points to is replaced.
@@ -69,9 +60,7 @@ fn is_special(path: &Path) -> bool {
 }
 
 fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
-    let name = path
-        .file_name()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
+    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
     hidden.push(format!(".{}.tmp", std::process::id()));
@@ -97,15 +86,7 @@ mod tests {
 
     fn names(directory: &Path) -> Vec<String> {
         let entries = fs::read_dir(directory).expect("it is a directory");
-        entries
-            .map(|entry| {
-                entry
-                    .expect("it can be read")
-                    .file_name()
-                    .to_string_lossy()
-                    .into_owned()
-            })
-            .collect()
+        entries.map(|entry| entry.expect("it can be read").file_name().to_string_lossy().into_owned()).collect()
     }
 
     #[test]
@@ -137,10 +118,6 @@ mod tests {
         std::os::unix::fs::symlink(&file, &link).expect("it links");
         assert!(write_if_changed(&link, b"new").expect("it writes"));
         assert_eq!(fs::read(&file).expect("it is there"), b"new");
-        assert!(
-            fs::symlink_metadata(&link)
-                .expect("it is there")
-                .is_symlink()
-        );
+        assert!(fs::symlink_metadata(&link).expect("it is there").is_symlink());
     }
 }

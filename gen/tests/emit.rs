@@ -9,9 +9,7 @@ use proptest::prelude::*;
 fn read(path: &str) -> ServiceList {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let bytes = std::fs::read(&path).expect("the list is there");
-    read_list("test.lst", &bytes)
-        .unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
-        .list
+    read_list("test.lst", &bytes).unwrap_or_else(|diagnostics| panic!("{diagnostics}")).list
 }
 
 fn small() -> ServiceList {
@@ -44,13 +42,8 @@ fn gas_of_every_shape_and_encoding() {
 #[test]
 fn bin_of_every_user_shape() {
     for shape in Shape::ALL.into_iter().filter(|shape| !shape.is_kernel()) {
-        let bytes =
-            emit(&small(), &options(Format::Bin).shape(shape)).expect("it has no relocations");
-        let rows = bytes.chunks(16).map(|row| {
-            row.iter()
-                .map(|byte| format!("{byte:02X} "))
-                .collect::<String>()
-        });
+        let bytes = emit(&small(), &options(Format::Bin).shape(shape)).expect("it has no relocations");
+        let rows = bytes.chunks(16).map(|row| row.iter().map(|byte| format!("{byte:02X} ")).collect::<String>());
         let rows: Vec<_> = rows.map(|row| row.trim_end().to_owned()).collect();
         insta::assert_snapshot!(format!("bin_{shape}"), rows.join("\n"));
     }
@@ -60,10 +53,7 @@ fn bin_of_every_user_shape() {
 #[test]
 fn json_has_code_and_relocations() {
     for shape in [Shape::SharedEdx, Shape::Zw] {
-        insta::assert_snapshot!(
-            format!("json_{shape}"),
-            text(&small(), &options(Format::Json).shape(shape))
-        );
+        insta::assert_snapshot!(format!("json_{shape}"), text(&small(), &options(Format::Json).shape(shape)));
     }
 }
 
@@ -71,10 +61,7 @@ fn json_has_code_and_relocations() {
 fn lists_and_tables() {
     for (name, list) in [("small", small()), ("extensions", extensions())] {
         insta::assert_snapshot!(format!("list_{name}"), text(&list, &options(Format::List)));
-        insta::assert_snapshot!(
-            format!("table_{name}"),
-            text(&list, &options(Format::Table))
-        );
+        insta::assert_snapshot!(format!("table_{name}"), text(&list, &options(Format::Table)));
     }
 }
 
@@ -82,11 +69,7 @@ fn lists_and_tables() {
 fn outputs_do_not_change_from_run_to_run() {
     for &format in Format::ALL {
         let options = options(format);
-        assert_eq!(
-            emit(&extensions(), &options),
-            emit(&extensions(), &options),
-            "{format}"
-        );
+        assert_eq!(emit(&extensions(), &options), emit(&extensions(), &options), "{format}");
     }
 }
 
@@ -94,10 +77,7 @@ fn outputs_do_not_change_from_run_to_run() {
 fn the_default_list_is_that_of_reactos() {
     let list = read("../sysfuncs.lst");
     let table = list.primary();
-    assert_eq!(
-        (table.name(), table.base(), table.len(), table.limit()),
-        ("main", 0, 298, 298)
-    );
+    assert_eq!((table.name(), table.base(), table.len(), table.limit()), ("main", 0, 298, 298));
     // Numbers and counts that programs have relied on since Windows Server 2003.
     for (name, number, args) in [
         ("NtAcceptConnectPort", 0, 6),
@@ -107,11 +87,7 @@ fn the_default_list_is_that_of_reactos() {
         ("NtYieldExecution", 0x120, 0),
     ] {
         let service = table.by_name(name).expect("it is in the list");
-        assert_eq!(
-            (service.number(), service.args(Arch::I386)),
-            (number, args),
-            "{name}"
-        );
+        assert_eq!((service.number(), service.args(Arch::I386)), (number, args), "{name}");
         assert_eq!(table.by_number(number), Some(service));
     }
     assert_eq!(table.by_number(298), None);
@@ -122,8 +98,7 @@ fn the_default_list_is_that_of_reactos() {
 fn lists_are_read_back() {
     for list in [small(), extensions(), read("../sysfuncs.lst")] {
         let text = text(&list, &options(Format::List));
-        let again = read_list("again.lst", text.as_bytes())
-            .unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+        let again = read_list("again.lst", text.as_bytes()).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
         assert_eq!(again.list, list);
     }
 }
@@ -155,14 +130,11 @@ fn service_line(index: usize) -> impl Strategy<Value = String> {
         (0..=19u8).prop_map(|n| n.to_string()),
         (0..=19u8, 0..=19u8).prop_map(|(a, b)| format!("{}/{b}", a + b))
     ];
-    let at = prop_oneof![3 => Just(String::new()), 1 => (0..10usize).prop_map(move |gap| format!(" @{}", index * 16 + gap))];
-    let doc = prop_oneof![
-        Just(String::new()),
-        "[ -~éß]{0,20}".prop_map(|text| format!(" # {text}"))
-    ];
-    (counts, at, doc).prop_map(move |(counts, at, doc)| {
-        format!("Nt{index} {counts}{at}{doc}\n").replacen("Nt", "NtS", 1)
-    })
+    let at =
+        prop_oneof![3 => Just(String::new()), 1 => (0..10usize).prop_map(move |gap| format!(" @{}", index * 16 + gap))];
+    let doc = prop_oneof![Just(String::new()), "[ -~éß]{0,20}".prop_map(|text| format!(" # {text}"))];
+    (counts, at, doc)
+        .prop_map(move |(counts, at, doc)| format!("Nt{index} {counts}{at}{doc}\n").replacen("Nt", "NtS", 1))
 }
 
 fn service_lines() -> impl Strategy<Value = String> {
@@ -195,11 +167,7 @@ fn check_total(bytes: &[u8]) {
     match read_list("any.lst", bytes) {
         Err(diagnostics) => {
             assert!(diagnostics.error_count() > 0);
-            assert!(
-                diagnostics
-                    .iter()
-                    .all(|item| !item.message().contains(char::is_control))
-            );
+            assert!(diagnostics.iter().all(|item| !item.message().contains(char::is_control)));
             #[cfg(feature = "render")]
             assert!(!diagnostics.render(false).is_empty());
         }
@@ -207,12 +175,8 @@ fn check_total(bytes: &[u8]) {
             for &format in Format::ALL {
                 emit(&read.list, &options(format)).expect("a checked list has every output");
             }
-            let bytes =
-                emit(&read.list, &options(Format::List)).expect("every list has a canonical form");
-            assert_eq!(
-                read_list("again.lst", &bytes).expect("it is right").list,
-                read.list
-            );
+            let bytes = emit(&read.list, &options(Format::List)).expect("every list has a canonical form");
+            assert_eq!(read_list("again.lst", &bytes).expect("it is right").list, read.list);
         }
     }
 }

@@ -20,37 +20,26 @@ fn stress_list() -> ServiceList {
     for args in 0..=63 {
         text.push_str(&format!("NtGdi{args} {args} @{:#x}\n", 0x1000 + 40 * args));
     }
-    read_list("stress.lst", text.as_bytes())
-        .unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
-        .list
+    read_list("stress.lst", text.as_bytes()).unwrap_or_else(|diagnostics| panic!("{diagnostics}")).list
 }
 
 fn lists() -> [ServiceList; 2] {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sysfuncs.lst");
     let bytes = std::fs::read(path).expect("the list is there");
-    let default =
-        read_list("sysfuncs.lst", &bytes).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+    let default = read_list("sysfuncs.lst", &bytes).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
     [default.list, stress_list()]
 }
 
 fn options(format: Format, shape: Shape, encoding: Encoding) -> Options {
-    Options::new(Arch::I386, format)
-        .shape(shape)
-        .encoding(encoding)
+    Options::new(Arch::I386, format).shape(shape).encoding(encoding)
 }
 
 /// Runs a tool in a directory; what it prints.
 fn run(directory: &TempDir, program: &str, args: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(args)
-        .current_dir(directory)
-        .output();
+    let output = Command::new(program).args(args).current_dir(directory).output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        output.status.success() && errors.is_empty(),
-        "{program} {args:?}: {errors}"
-    );
+    assert!(output.status.success() && errors.is_empty(), "{program} {args:?}: {errors}");
     String::from_utf8(output.stdout).expect("it prints text")
 }
 
@@ -62,11 +51,7 @@ fn write(directory: &TempDir, name: &str, bytes: &[u8]) {
 fn assemble(directory: &TempDir, gas: &[u8]) -> Vec<u8> {
     write(directory, "x.s", gas);
     run(directory, "as", &["--32", "-o", "x.o", "x.s"]);
-    run(
-        directory,
-        "objcopy",
-        &["-O", "binary", "-j", ".text", "x.o", "x.bin"],
-    );
+    run(directory, "objcopy", &["-O", "binary", "-j", ".text", "x.o", "x.bin"]);
     std::fs::read(directory.path().join("x.bin")).expect("objcopy made it")
 }
 
@@ -82,8 +67,7 @@ fn as_makes_our_bytes() {
                 let assembled = assemble(&directory, &gas);
                 assert_eq!(assembled, our_bytes(list, shape, encoding), "{what}");
                 if !shape.is_kernel() {
-                    let bin = emit(list, &options(Format::Bin, shape, encoding))
-                        .expect("it has no relocations");
+                    let bin = emit(list, &options(Format::Bin, shape, encoding)).expect("it has no relocations");
                     assert_eq!(assembled, bin, "{what}");
                 }
             }
@@ -96,12 +80,9 @@ fn as_makes_our_bytes() {
 fn our_bytes(list: &ServiceList, shape: Shape, encoding: Encoding) -> Vec<u8> {
     let mut bytes = Vec::new();
     for service in list.services() {
-        let mut code = stub::build(shape, service, encoding)
-            .encode()
-            .expect("a built stub encodes");
+        let mut code = stub::build(shape, service, encoding).encode().expect("a built stub encodes");
         for relocation in &code.relocations {
-            code.bytes[relocation.offset..relocation.offset + 4]
-                .copy_from_slice(&(-4i32).to_le_bytes());
+            code.bytes[relocation.offset..relocation.offset + 4].copy_from_slice(&(-4i32).to_le_bytes());
         }
         bytes.resize(bytes.len().next_multiple_of(16), 0xcc);
         bytes.extend(code.bytes);
@@ -115,28 +96,17 @@ fn as_makes_our_symbols_and_relocations() {
     let directory = tempfile::tempdir().expect("a directory");
     let [list, _] = lists();
     for shape in Shape::ALL {
-        let gas = emit(
-            &list,
-            &options(Format::Gas, shape, shape.default_encoding()),
-        )
-        .expect("it is text");
+        let gas = emit(&list, &options(Format::Gas, shape, shape.default_encoding())).expect("it is text");
         assemble(&directory, &gas);
         let symbols = run(&directory, "nm", &["x.o"]);
         let relocations = run(&directory, "objdump", &["-r", "x.o"]);
         let mut expected = 0;
         for (start, stub) in placed(&list, shape) {
             for symbol in &stub.symbols {
-                assert!(
-                    symbols.contains(&format!("{start:08x} T {symbol}\n")),
-                    "{symbol} at {start:x}"
-                );
+                assert!(symbols.contains(&format!("{start:08x} T {symbol}\n")), "{symbol} at {start:x}");
             }
             for relocation in stub.encode().expect("a built stub encodes").relocations {
-                let row = format!(
-                    "{:08x} R_386_PC32        {}\n",
-                    start + relocation.offset,
-                    relocation.symbol
-                );
+                let row = format!("{:08x} R_386_PC32        {}\n", start + relocation.offset, relocation.symbol);
                 assert!(relocations.contains(&row), "{row}");
                 expected += 1;
             }
@@ -168,17 +138,9 @@ fn objdump_reads_our_instructions() {
                 let stub = stub::build(shape, service, encoding);
                 let code = stub.encode().expect("a built stub encodes");
                 write(&directory, "x.bin", &code.bytes);
-                let listing = run(
-                    &directory,
-                    "objdump",
-                    &["-D", "-b", "binary", "-m", "i386", "x.bin"],
-                );
+                let listing = run(&directory, "objdump", &["-D", "-b", "binary", "-m", "i386", "x.bin"]);
                 let theirs: Vec<_> = listing.lines().filter_map(listed).collect();
-                let ours: Vec<_> = stub
-                    .text(stub::Syntax::Gas)
-                    .iter()
-                    .map(|line| normalize(line))
-                    .collect();
+                let ours: Vec<_> = stub.text(stub::Syntax::Gas).iter().map(|line| normalize(line)).collect();
                 assert_eq!(ours, theirs, "{} {shape} {encoding}", service.name());
             }
         }
@@ -188,11 +150,7 @@ fn objdump_reads_our_instructions() {
 /// The instruction of a line such as `   5:\te8 01 00 00 00\tcall   0xb`.
 fn listed(line: &str) -> Option<String> {
     let (address, rest) = line.split_once(":\t")?;
-    address
-        .trim()
-        .bytes()
-        .all(|byte| byte.is_ascii_hexdigit())
-        .then_some(())?;
+    address.trim().bytes().all(|byte| byte.is_ascii_hexdigit()).then_some(())?;
     Some(normalize(rest.split_once('\t')?.1))
 }
 
@@ -212,22 +170,16 @@ fn normalize(text: &str) -> String {
         "call" if !operands.starts_with('*') => "call".to_owned(),
         _ => {
             let operands: Vec<_> = operands.split(',').map(number).collect();
-            format!("{mnemonic} {}", operands.join(","))
-                .trim_end()
-                .to_owned()
+            format!("{mnemonic} {}", operands.join(",")).trim_end().to_owned()
         }
     }
 }
 
 /// `$0x24` as `$36`, `0x4(%esp)` as `4(%esp)`.
 fn number(operand: &str) -> String {
-    let (sign, rest) = operand
-        .strip_prefix('$')
-        .map_or(("", operand), |rest| ("$", rest));
+    let (sign, rest) = operand.strip_prefix('$').map_or(("", operand), |rest| ("$", rest));
     let digits = rest.strip_prefix("0x").unwrap_or_default();
-    let end = digits
-        .find(|c: char| !c.is_ascii_hexdigit())
-        .unwrap_or(digits.len());
+    let end = digits.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(digits.len());
     match u32::from_str_radix(&digits[..end], 16) {
         Ok(value) => format!("{sign}{value}{}", &digits[end..]),
         Err(_) => operand.to_owned(),
@@ -239,29 +191,11 @@ fn number(operand: &str) -> String {
 fn gcc_compiles_the_tables() {
     for list in lists() {
         let directory = tempfile::tempdir().expect("a directory");
-        let table = emit(&list, &Options::new(Arch::I386, Format::Table))
-            .expect("there are tables for i386");
+        let table = emit(&list, &Options::new(Arch::I386, Format::Table)).expect("there are tables for i386");
         write(&directory, "table.c", &table);
-        let flags = [
-            "-m32",
-            "-std=c99",
-            "-pedantic",
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-ffreestanding",
-            "-fno-pic",
-        ];
-        run(
-            &directory,
-            "gcc",
-            &[&flags[..], &["-c", "table.c", "-o", "table.o"]].concat(),
-        );
-        run(
-            &directory,
-            "objcopy",
-            &["-O", "binary", "-j", ".data", "table.o", "data.bin"],
-        );
+        let flags = ["-m32", "-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-pic"];
+        run(&directory, "gcc", &[&flags[..], &["-c", "table.c", "-o", "table.o"]].concat());
+        run(&directory, "objcopy", &["-O", "binary", "-j", ".data", "table.o", "data.bin"]);
         let data = std::fs::read(directory.path().join("data.bin")).expect("objcopy made it");
         let symbols = run(&directory, "nm", &["table.o"]);
         let relocations = run(&directory, "objdump", &["-r", "-j", ".data", "table.o"]);
@@ -275,11 +209,7 @@ fn gcc_compiles_the_tables() {
                 let bytes = row.map_or(0, |service| service.arg_bytes(Arch::I386));
                 assert_eq!(u32::from(data[sspt + index]), bytes);
                 if let Some(service) = row {
-                    let row = format!(
-                        "{:08x} R_386_32          {}\n",
-                        ssdt + 4 * index,
-                        service.name()
-                    );
+                    let row = format!("{:08x} R_386_32          {}\n", ssdt + 4 * index, service.name());
                     assert!(relocations.contains(&row), "{row}");
                 }
             }
@@ -288,10 +218,7 @@ fn gcc_compiles_the_tables() {
 }
 
 fn symbol_address(symbols: &str, symbol: &str) -> usize {
-    let line = symbols
-        .lines()
-        .find(|line| line.ends_with(&format!(" D {symbol}")))
-        .expect("the symbol is there");
+    let line = symbols.lines().find(|line| line.ends_with(&format!(" D {symbol}"))).expect("the symbol is there");
     usize::from_str_radix(&line[..8], 16).expect("nm prints an address")
 }
 
@@ -300,11 +227,7 @@ fn symbol_address(symbols: &str, symbol: &str) -> usize {
 fn the_table_macros_and_prototypes_can_be_used() {
     let directory = tempfile::tempdir().expect("a directory");
     let [list, _] = lists();
-    write(
-        &directory,
-        "table.c",
-        &emit(&list, &Options::new(Arch::I386, Format::Table)).expect("there are tables"),
-    );
+    write(&directory, "table.c", &emit(&list, &Options::new(Arch::I386, Format::Table)).expect("there are tables"));
     let user = "\
 #define NTAPI __attribute__((stdcall))
 #define NTGATE_HAVE_PROTOTYPES
@@ -314,27 +237,8 @@ DECLARATIONS
 _Static_assert(MIN_SYSCALL_NUMBER == 0 && MAX_SYSCALL_NUMBER == 297 && NUMBER_OF_SYSCALLS == 298, \"numbers\");
 _Static_assert(sizeof MainSSDT == 4 * 298 && sizeof MainSSPT == 298, \"rows\");
 ";
-    let prototypes: String = list
-        .services()
-        .map(|service| format!("int NTAPI {}(HANDLE);\n", service.name()))
-        .collect();
-    write(
-        &directory,
-        "user.c",
-        user.replace("DECLARATIONS\n", &prototypes).as_bytes(),
-    );
-    run(
-        &directory,
-        "gcc",
-        &[
-            "-m32",
-            "-ffreestanding",
-            "-Wall",
-            "-Werror",
-            "-c",
-            "user.c",
-            "-o",
-            "user.o",
-        ],
-    );
+    let prototypes: String =
+        list.services().map(|service| format!("int NTAPI {}(HANDLE);\n", service.name())).collect();
+    write(&directory, "user.c", user.replace("DECLARATIONS\n", &prototypes).as_bytes());
+    run(&directory, "gcc", &["-m32", "-ffreestanding", "-Wall", "-Werror", "-c", "user.c", "-o", "user.o"]);
 }

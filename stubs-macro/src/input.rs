@@ -34,17 +34,13 @@ impl Parse for Input {
             input.parse::<Token![=]>()?;
             let slot = literals.slot(&key)?;
             if slot.replace(input.parse()?).is_some() {
-                return Err(syn::Error::new(
-                    key.span(),
-                    format!("`{key}` is given twice"),
-                ));
+                return Err(syn::Error::new(key.span(), format!("`{key}` is given twice")));
             }
             if !input.is_empty() {
                 input.parse::<Token![,]>()?;
             }
         }
-        let missing =
-            |key: &str| syn::Error::new(Span::call_site(), format!("`{key} = \"...\"` is missing"));
+        let missing = |key: &str| syn::Error::new(Span::call_site(), format!("`{key} = \"...\"` is missing"));
         Ok(Self {
             list: literals.list.ok_or_else(|| missing("list"))?,
             arch: parse_name(&literals.arch.ok_or_else(|| missing("arch"))?)?,
@@ -70,8 +66,5 @@ impl Literals {
 }
 
 fn parse_name<T: FromStr<Err: Display>>(literal: &LitStr) -> syn::Result<T> {
-    literal
-        .value()
-        .parse()
-        .map_err(|error: T::Err| syn::Error::new(literal.span(), error))
+    literal.value().parse().map_err(|error: T::Err| syn::Error::new(literal.span(), error))
 }

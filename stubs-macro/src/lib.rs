@@ -45,8 +45,7 @@ fn expand_input(input: &Input) -> Result<TokenStream, syn::Error> {
     let span = input.list.span();
     let path = list_path(&input.list.value()).map_err(|message| syn::Error::new(span, message))?;
     let shown = path.display();
-    let bytes = fs::read(&path)
-        .map_err(|error| syn::Error::new(span, format!("cannot read {shown}: {error}")))?;
+    let bytes = fs::read(&path).map_err(|error| syn::Error::new(span, format!("cannot read {shown}: {error}")))?;
     let tracked = expand_tracking(&path, span)?;
 
     // By the name that the source has, not by a path of this machine: messages are the same everywhere.
@@ -59,14 +58,9 @@ fn expand_input(input: &Input) -> Result<TokenStream, syn::Error> {
         }
     };
     let options = Options::new(input.arch, Format::List);
-    let options = input
-        .shape
-        .map_or(options.clone(), |shape| options.shape(shape));
-    let options = input
-        .encoding
-        .map_or(options.clone(), |encoding| options.encoding(encoding));
-    let mut tokens = emit::tokens(&read.list, &options)
-        .map_err(|error| syn::Error::new(Span::call_site(), error))?;
+    let options = input.shape.map_or(options.clone(), |shape| options.shape(shape));
+    let options = input.encoding.map_or(options.clone(), |encoding| options.encoding(encoding));
+    let mut tokens = emit::tokens(&read.list, &options).map_err(|error| syn::Error::new(Span::call_site(), error))?;
     tokens.extend(expand_messages(&read.warnings, span));
     tokens.extend(tracked);
     Ok(tokens)
@@ -89,10 +83,7 @@ fn expand_tracking(path: &Path, span: Span) -> Result<TokenStream, syn::Error> {
 }
 
 fn expand_messages(diagnostics: &Diagnostics, span: Span) -> TokenStream {
-    diagnostics
-        .iter()
-        .map(|item| expand_message(diagnostics, item, span))
-        .collect()
+    diagnostics.iter().map(|item| expand_message(diagnostics, item, span)).collect()
 }
 
 fn expand_message(diagnostics: &Diagnostics, item: &Diagnostic, span: Span) -> TokenStream {

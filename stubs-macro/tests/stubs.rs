@@ -21,18 +21,13 @@ fn tables_are_in_the_order_of_the_list() {
     assert_eq!(small::NAMES, ["NtNone", "NtOne", "NtGdiNine"]);
     assert_eq!(small::NUMBERS, [0, 1, 0x1000]);
     assert_eq!(small::ARG_BYTES, [0, 4, 36]);
-    assert_eq!(
-        small::STUBS,
-        [&small::NtNone[..], &small::NtOne, &small::NtGdiNine]
-    );
+    assert_eq!(small::STUBS, [&small::NtNone[..], &small::NtOne, &small::NtGdiNine]);
     assert_eq!(small::RELOCATIONS, [[]; 3]);
 }
 
 #[test]
 fn stubs_are_code() {
-    const ONE: [u8; 17] = [
-        0x55, 0x8b, 0xec, 0xb8, 1, 0, 0, 0, 0x8d, 0x55, 8, 0xcd, 0x2e, 0x5d, 0xc2, 4, 0,
-    ];
+    const ONE: [u8; 17] = [0x55, 0x8b, 0xec, 0xb8, 1, 0, 0, 0, 0x8d, 0x55, 8, 0xcd, 0x2e, 0x5d, 0xc2, 4, 0];
     assert_eq!(small::NtOne, ONE);
 }
 
@@ -46,8 +41,5 @@ fn kernel_stubs_have_relocations() {
 fn the_default_list_has_its_services() {
     assert_eq!(reactos::NAMES.len(), 298);
     // Windows Server 2003: mov eax,11Ch; mov edx,7FFE0300h; call [edx]; ret 24h.
-    assert_eq!(
-        reactos::NtWriteFile,
-        *b"\xb8\x1c\x01\0\0\xba\0\x03\xfe\x7f\xff\x12\xc2\x24\0"
-    );
+    assert_eq!(reactos::NtWriteFile, *b"\xb8\x1c\x01\0\0\xba\0\x03\xfe\x7f\xff\x12\xc2\x24\0");
 }

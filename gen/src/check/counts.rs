@@ -41,40 +41,19 @@ impl<'a> Checker<'a> {
             let end = raw.name.span().end;
             let message = format!("{} has no argument count", quoted(raw.name.text));
             let help = "write how many arguments it takes after the name, 0 if none";
-            self.say(
-                Code::MissingCount,
-                message,
-                label(line, end..end, "count missing"),
-                help,
-            );
+            self.say(Code::MissingCount, message, label(line, end..end, "count missing"), help);
             return None;
         };
         let counts = match word.text.split_once('/') {
             None => {
                 let count = self.check_count(line, word, &I386)?;
-                Counts {
-                    i386: count,
-                    wide: count,
-                }
+                Counts { i386: count, wide: count }
             }
             Some((first, second)) => {
-                let second = Word {
-                    text: second,
-                    start: word.start + first.len() + 1,
-                };
-                let i386 = self.check_count(
-                    line,
-                    Word {
-                        text: first,
-                        ..word
-                    },
-                    &I386,
-                );
+                let second = Word { text: second, start: word.start + first.len() + 1 };
+                let i386 = self.check_count(line, Word { text: first, ..word }, &I386);
                 let wide = self.check_count(line, second, &AMD64);
-                Counts {
-                    i386: i386?,
-                    wide: wide?,
-                }
+                Counts { i386: i386?, wide: wide? }
             }
         };
         self.check_both(line, word, counts).then_some(counts)
@@ -85,24 +64,13 @@ impl<'a> Checker<'a> {
         let Counts { i386, wide } = counts;
         let label = label(line, word.span(), "");
         if wide > i386 {
-            let (params, dwords) = (
-                plural(wide.into(), "parameter"),
-                plural(i386.into(), "dword"),
-            );
+            let (params, dwords) = (plural(wide.into(), "parameter"), plural(i386.into(), "dword"));
             let help = "in `5/4` the dwords on i386 come first, then the parameters on amd64, each of a dword or more";
-            self.say(
-                Code::FewerDwords,
-                format!("{params} do not fit into {dwords}"),
-                label,
-                help,
-            );
+            self.say(Code::FewerDwords, format!("{params} do not fit into {dwords}"), label, help);
             return false;
         }
         if wide > limits::ARGS_AMD64 {
-            let message = format!(
-                "{wide} arguments are more than the {} of an amd64 service",
-                limits::ARGS_AMD64
-            );
+            let message = format!("{wide} arguments are more than the {} of an amd64 service", limits::ARGS_AMD64);
             let help = "nothing to do if the list is for i386 alone";
             self.say(Code::TooManyForAmd64, message, label, help);
         }
@@ -123,31 +91,19 @@ impl<'a> Checker<'a> {
                 |_| "counts are decimal".to_owned(),
                 |count| format!("counts are decimal: write `{count}`"),
             );
-            self.say(
-                Code::HexCount,
-                format!("the count {shown} is hexadecimal"),
-                label,
-                help,
-            );
+            self.say(Code::HexCount, format!("the count {shown} is hexadecimal"), label, help);
             return None;
         }
         if !word.text.bytes().all(|byte| byte.is_ascii_digit()) {
             let help = "write how many arguments the service takes in decimal, 0 if none";
-            self.say(
-                Code::BadCount,
-                format!("the count {shown} is not a number"),
-                label,
-                help,
-            );
+            self.say(Code::BadCount, format!("the count {shown} is not a number"), label, help);
             return None;
         }
         // Digits that do not fit a number are over every limit.
         let count = parse_decimal(word.text).and_then(|count| u8::try_from(count).ok());
         let Some(count) = count.filter(|&count| count <= kind.limit) else {
-            let message = format!(
-                "the count {shown} is over the limit of {} arguments for {}",
-                kind.limit, kind.service
-            );
+            let message =
+                format!("the count {shown} is over the limit of {} arguments for {}", kind.limit, kind.service);
             self.say(Code::TooManyArguments, message, label, kind.reason);
             return None;
         };

@@ -13,9 +13,7 @@ impl<'a> Checker<'a> {
         match words {
             [keyword, rest @ ..] if keyword.text == "table" => self.check_table(line, rest),
             _ => {
-                let what = words
-                    .first()
-                    .map_or_else(|| "nothing".to_owned(), |word| quoted(word.text));
+                let what = words.first().map_or_else(|| "nothing".to_owned(), |word| quoted(word.text));
                 let span = words.first().map_or(0..line.bytes.len(), Word::span);
                 self.report(
                     Diagnostic::new(
@@ -62,10 +60,7 @@ impl<'a> Checker<'a> {
         let message = if same_name(&other) {
             format!("there is another table {}", quoted(other.name))
         } else {
-            format!(
-                "table {} has the numbers from {base:#x} on already",
-                quoted(other.name)
-            )
+            format!("table {} has the numbers from {base:#x} on already", quoted(other.name))
         };
         Some(
             Diagnostic::new(Code::TableOverlap, message, place.label("second"))
@@ -85,42 +80,26 @@ fn parse_table<'a>(line: Line<'a>, words: &[Word<'a>]) -> Result<(&'a str, u32),
         return Err(bad(whole, "the table has no name".to_owned()));
     };
     if !is_identifier(name.text) {
-        return Err(bad(
-            name.span(),
-            format!("{} is not a name for a table", quoted(name.text)),
-        ));
+        return Err(bad(name.span(), format!("{} is not a name for a table", quoted(name.text))));
     }
     let [base] = options else {
         return Err(match options {
-            [_, extra, ..] => bad(
-                extra.span(),
-                format!("{} does not belong here", quoted(extra.text)),
-            ),
+            [_, extra, ..] => bad(extra.span(), format!("{} does not belong here", quoted(extra.text))),
             _ => bad(whole, "the table has no base".to_owned()),
         });
     };
     let number = base.text.strip_prefix("base=").and_then(parse_number);
     let step = limits::SERVICES_PER_TABLE;
     match number {
-        Some(number) if number % step == 0 && number / step < limits::TABLES as u32 => {
-            Ok((name.text, number))
-        }
-        Some(_) => Err(bad(
-            base.span(),
-            "the base is not one of 0, 0x1000, 0x2000 and 0x3000".to_owned(),
-        )),
-        None => Err(bad(
-            base.span(),
-            format!("{} is not a base", quoted(base.text)),
-        )),
+        Some(number) if number % step == 0 && number / step < limits::TABLES as u32 => Ok((name.text, number)),
+        Some(_) => Err(bad(base.span(), "the base is not one of 0, 0x1000, 0x2000 and 0x3000".to_owned())),
+        None => Err(bad(base.span(), format!("{} is not a base", quoted(base.text)))),
     }
 }
 
 /// Table names become parts of C identifiers.
 fn is_identifier(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && text.len() <= limits::NAME_CHARS
 }

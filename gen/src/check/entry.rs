@@ -10,9 +10,7 @@ impl<'a> Checker<'a> {
     pub(super) fn check_entry(&mut self, line: Line<'a>, raw: &RawEntry<'a>) {
         let name = self.check_name(line, raw.name);
         let counts = self.check_counts(line, raw);
-        let signature = raw
-            .signature
-            .and_then(|text| self.check_signature(line, text, counts));
+        let signature = raw.signature.and_then(|text| self.check_signature(line, text, counts));
         if let Some(rest) = raw.rest {
             self.report_rest(line, rest);
         }
@@ -57,16 +55,13 @@ impl<'a> Checker<'a> {
         let label = label(line, rest.start..rest.start + text.len(), "");
         if text.starts_with('(') {
             let message = "the signature has no closing parenthesis";
-            let help =
-                "a signature is `(HANDLE Handle)`; one pair of parentheses may stand within it";
+            let help = "a signature is `(HANDLE Handle)`; one pair of parentheses may stand within it";
             return self.say(Code::BadSignature, message, label, help);
         }
         let message = format!("{} does not belong here", quoted(text));
         let help = match parse_number(text) {
             Some(_) => format!("a service number is written `@{text}`; a comment starts with `#`"),
-            None => {
-                "after the count there may be `@number`, `(signature)` and `# comment`".to_owned()
-            }
+            None => "after the count there may be `@number`, `(signature)` and `# comment`".to_owned(),
         };
         self.say(Code::UnexpectedText, message, label, help);
     }
@@ -75,45 +70,26 @@ impl<'a> Checker<'a> {
 /// What is wrong with a name: code, message, help.
 fn name_mistake(name: &str) -> Option<(Code, String, String)> {
     let identifier = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let shown = quoted(name);
     if !identifier || name.len() > limits::NAME_CHARS || name == "Nt" {
-        let help = format!(
-            "a name is `Nt`, then letters, digits and `_`, at most {} characters",
-            limits::NAME_CHARS
-        );
-        return Some((
-            Code::BadName,
-            format!("{shown} is not the name of a service"),
-            help,
-        ));
+        let help = format!("a name is `Nt`, then letters, digits and `_`, at most {} characters", limits::NAME_CHARS);
+        return Some((Code::BadName, format!("{shown} is not the name of a service"), help));
     }
     let help = match name.split_at_checked(2) {
         Some(("Nt", _)) => return None,
-        Some(("Zw", stem)) => format!(
-            "write {}; its Zw twin is derived",
-            quoted(&format!("Nt{stem}"))
-        ),
+        Some(("Zw", stem)) => format!("write {}; its Zw twin is derived", quoted(&format!("Nt{stem}"))),
         Some((prefix, stem)) if prefix.eq_ignore_ascii_case("nt") => {
             format!("write {}", quoted(&format!("Nt{stem}")))
         }
         _ => format!("is it {}?", quoted(&format!("Nt{name}"))),
     };
-    Some((
-        Code::NoNtPrefix,
-        format!("{shown} does not start with `Nt`"),
-        help,
-    ))
+    Some((Code::NoNtPrefix, format!("{shown} does not start with `Nt`"), help))
 }
 
 /// A comment as a doc comment: one line of plain text.
 fn doc_text(comment: &str) -> Option<String> {
-    let text: String = comment
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let text: String = comment.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }

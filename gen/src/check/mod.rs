@@ -14,7 +14,7 @@ mod tests;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::diag::{Code, Diagnostic, Diagnostics, Label, quoted};
+use crate::diag::{Code, Diagnostic, Diagnostics, Label, column, quoted};
 use crate::model::{Service, ServiceList, ServiceTable, limits};
 use crate::syntax::{Line, RawLine, Word, lines, not_text, parse_line};
 
@@ -63,26 +63,24 @@ struct Checker<'a> {
 #[derive(Clone, Copy)]
 struct Place<'a> {
     line: Line<'a>,
-    word: Option<Word<'a>>,
+    start: usize,
+    end: usize,
+    column: usize,
 }
 
 impl<'a> Place<'a> {
     fn word(line: Line<'a>, word: Word<'a>) -> Self {
-        Self {
-            line,
-            word: Some(word),
-        }
+        let Range { start, end } = word.span();
+        Self { line, start, end, column: column(line.bytes, start) }
     }
 
     fn line(line: Line<'a>) -> Self {
-        Self { line, word: None }
+        Self { line, start: 0, end: line.bytes.len(), column: 1 }
     }
 
     fn label(&self, text: impl Into<String>) -> Label {
-        let span = self
-            .word
-            .map_or(0..self.line.bytes.len(), |word| word.span());
-        label(self.line, span, text)
+        let Line { number, bytes } = self.line;
+        Label::at(number, bytes, self.start..self.end, self.column, text)
     }
 }
 
@@ -118,13 +116,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Reports something that is wrong in one place.
-    fn say(
-        &mut self,
-        code: Code,
-        message: impl Into<String>,
-        label: Label,
-        help: impl Into<String>,
-    ) {
+    fn say(&mut self, code: Code, message: impl Into<String>, label: Label, help: impl Into<String>) {
         self.report(Diagnostic::new(code, message, label).help(help));
     }
 
@@ -150,8 +142,7 @@ impl<'a> Checker<'a> {
     /// The table that a service of this line belongs to.
     fn current_table(&mut self, line: Line<'a>) -> &mut Table<'a> {
         if self.tables.is_empty() {
-            self.tables
-                .push(Table::new(DEFAULT_TABLE, 0, Place::line(line)));
+            self.tables.push(Table::new(DEFAULT_TABLE, 0, Place::line(line)));
         }
         let last = self.tables.len() - 1;
         &mut self.tables[last]
@@ -160,11 +151,8 @@ impl<'a> Checker<'a> {
     fn check_whole(&mut self) {
         if self.tables.iter().all(|table| table.taken.is_empty()) && self.diags.error_count() == 0 {
             let label = Label::new(1, b"", 0..0, "");
-            let help =
-                "a service is a line like `NtClose 1`: its name and how many arguments it takes";
-            return self.report(
-                Diagnostic::new(Code::NoServices, "the list has no services", label).help(help),
-            );
+            let help = "a service is a line like `NtClose 1`: its name and how many arguments it takes";
+            return self.report(Diagnostic::new(Code::NoServices, "the list has no services", label).help(help));
         }
         // A table that could not be read has been reported, and its services may be meant for another.
         let empty: Vec<_> = self
@@ -184,33 +172,17 @@ impl<'a> Checker<'a> {
 
     fn report_not_text(&mut self, bytes: &[u8], why: &str) {
         let start = &bytes[..bytes.len().min(64)];
-        let label = Label::new(
-            1,
-            start
-                .split(|&byte| byte == b'\n')
-                .next()
-                .unwrap_or_default(),
-            0..0,
-            "",
-        );
+        let label = Label::new(1, start.split(|&byte| byte == b'\n').next().unwrap_or_default(), 0..0, "");
         let help = "a list is UTF-8 text with lines like `NtClose 1`";
-        self.report(
-            Diagnostic::new(
-                Code::NotText,
-                format!("{why}, not a list of services"),
-                label,
-            )
-            .help(help),
-        );
+        self.report(Diagnostic::new(Code::NotText, format!("{why}, not a list of services"), label).help(help));
     }
 
     fn report_invalid_utf8(&mut self, line: Line<'a>, at: usize) {
         if !std::mem::replace(&mut self.seen_invalid, true) {
             let label = label(line, at..at + 1, "not UTF-8 from here");
             self.report(
-                Diagnostic::new(Code::InvalidUtf8, "the line is not UTF-8", label).help(
-                    "save the list as UTF-8; other lines that are not UTF-8 are not reported",
-                ),
+                Diagnostic::new(Code::InvalidUtf8, "the line is not UTF-8", label)
+                    .help("save the list as UTF-8; other lines that are not UTF-8 are not reported"),
             );
         }
     }
@@ -232,10 +204,7 @@ impl<'a> Checker<'a> {
         }
         let tables = self.tables.into_iter().map(Table::finish).collect();
         match ServiceList::new(tables) {
-            Some(list) => Ok(Read {
-                list,
-                warnings: self.diags,
-            }),
+            Some(list) => Ok(Read { list, warnings: self.diags }),
             // `check_whole` has reported a list without tables, so this arm has errors to return.
             None => Err(self.diags),
         }
@@ -257,10 +226,7 @@ impl<'a> Table<'a> {
     }
 
     fn unreadable(place: Place<'a>) -> Self {
-        Self {
-            is_readable: false,
-            ..Self::new("?", 0, place)
-        }
+        Self { is_readable: false, ..Self::new("?", 0, place) }
     }
 
     /// The first number that is not the table's any more.

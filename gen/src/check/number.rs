@@ -18,22 +18,14 @@ impl<'a> Checker<'a> {
             return Some(number);
         }
         if !std::mem::replace(&mut table.is_full, true) {
-            let message = format!(
-                "table {} has no number for this service",
-                quoted(table.name)
-            );
+            let message = format!("table {} has no number for this service", quoted(table.name));
             let help = format!(
                 "a table has {} numbers, from {:#x} to {:#x}",
                 limits::SERVICES_PER_TABLE,
                 table.base,
                 table.end() - 1
             );
-            self.say(
-                Code::TooManyServices,
-                message,
-                place.label("the first one too many"),
-                help,
-            );
+            self.say(Code::TooManyServices, message, place.label("the first one too many"), help);
         }
         None
     }
@@ -56,10 +48,7 @@ impl<'a> Checker<'a> {
         }
         let (base, end, next) = (table.base, table.end(), table.next);
         if !(base..end).contains(&number) {
-            let message = format!(
-                "the number {number:#x} is not one of table {}",
-                quoted(table.name)
-            );
+            let message = format!("the number {number:#x} is not one of table {}", quoted(table.name));
             let help = format!("its numbers go from {base:#x} to {:#x}", end - 1);
             self.say(Code::NumberOutsideTable, message, place.label(""), help);
             return None;
@@ -74,23 +63,11 @@ impl<'a> Checker<'a> {
     }
 
     /// `other` is the service that has the number, or else the first that has a higher one.
-    fn report_not_forward(
-        &mut self,
-        number: u32,
-        next: u32,
-        place: Place<'a>,
-        other: Option<(u32, Place<'a>)>,
-    ) {
+    fn report_not_forward(&mut self, number: u32, next: u32, place: Place<'a>, other: Option<(u32, Place<'a>)>) {
         let (code, message) = if other.is_some_and(|(taken, _)| taken == number) {
-            (
-                Code::DuplicateNumber,
-                format!("the number {number:#x} is taken"),
-            )
+            (Code::DuplicateNumber, format!("the number {number:#x} is taken"))
         } else {
-            (
-                Code::BackwardNumber,
-                format!("the number {number:#x} comes too late"),
-            )
+            (Code::BackwardNumber, format!("the number {number:#x} comes too late"))
         };
         let help = format!("services stand in number order; the next free number is {next:#x}");
         let mut diagnostic = Diagnostic::new(code, message, place.label("")).help(help);
@@ -111,18 +88,12 @@ pub(super) fn parse_number(text: &str) -> Option<u32> {
 
 /// Reads decimal digits, nothing else: `str::parse` would take a sign.
 pub(super) fn parse_decimal(text: &str) -> Option<u32> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse().ok()
-    } else {
-        None
-    }
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 /// The digits of `0x1f`, if the text is hexadecimal.
 pub(super) fn hex_digits(text: &str) -> Option<&str> {
-    let digits = text
-        .strip_prefix("0x")
-        .or_else(|| text.strip_prefix("0X"))?;
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?;
     (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(digits)
 }
 
@@ -135,18 +106,7 @@ mod tests {
         for (text, number) in [("0", 0), ("010", 10), ("0x55", 0x55), ("0XfF", 0xff)] {
             assert_eq!(parse_number(text), Some(number), "{text}");
         }
-        for text in [
-            "",
-            "x",
-            "+1",
-            "-1",
-            "0x",
-            "0x+1",
-            "1_000",
-            "4294967296",
-            "0x100000000",
-            "١",
-        ] {
+        for text in ["", "x", "+1", "-1", "0x", "0x+1", "1_000", "4294967296", "0x100000000", "١"] {
             assert_eq!(parse_number(text), None, "{text}");
         }
     }

@@ -32,19 +32,11 @@ impl<'a> Checker<'a> {
             let found = plural(params.len(), "parameter");
             let message = format!("the signature has {found}, the count says {wide}");
             let help = if params.len() < usize::from(wide) {
-                format!(
-                    "if parameters take more than one dword on i386, write `{i386}/{}`",
-                    params.len()
-                )
+                format!("if parameters take more than one dword on i386, write `{i386}/{}`", params.len())
             } else {
                 format!("the count would be `{}`", params.len())
             };
-            self.say(
-                Code::SignatureMismatch,
-                message,
-                label(line, text.span(), found),
-                help,
-            );
+            self.say(Code::SignatureMismatch, message, label(line, text.span(), found), help);
         }
         Some(params)
     }
@@ -84,39 +76,28 @@ fn split_top_level(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn parse_param(text: &str) -> Result<Param, BadParam<'_>> {
-    let bad = |why| BadParam {
-        why,
-        text: text.trim(),
-    };
+    let bad = |why| BadParam { why, text: text.trim() };
     let tokens = tokens(text).ok_or_else(|| bad("is not a type and a name"))?;
     let words = tokens.iter().filter(|token| is_type_word(token)).count();
     let (ty, name) = match tokens.split_last() {
         None => return Err(bad("")),
         // With one word there is no name: `HANDLE` and `PVOID *` are types.
-        Some((last, before)) if words > 1 && is_type_word(last) && !C_WORDS.contains(last) => {
-            (before, Some(*last))
-        }
+        Some((last, before)) if words > 1 && is_type_word(last) && !C_WORDS.contains(last) => (before, Some(*last)),
         Some(_) => (&tokens[..], None),
     };
     if words == 0 {
         return Err(bad("has no type"));
     }
-    Ok(Param {
-        ty: ty.join(" ").replace("* *", "**").replace("* *", "**"),
-        name: name.map(str::to_owned),
-    })
+    Ok(Param { ty: ty.join(" ").replace("* *", "**").replace("* *", "**"), name: name.map(str::to_owned) })
 }
 
 /// Words that are part of a type and never a parameter's name.
-const C_WORDS: [&str; 12] = [
-    "const", "volatile", "unsigned", "signed", "int", "long", "short", "char", "void", "float",
-    "double", "OPTIONAL",
-];
+const C_WORDS: [&str; 12] =
+    ["const", "volatile", "unsigned", "signed", "int", "long", "short", "char", "void", "float", "double", "OPTIONAL"];
 
 /// Words that start with an underscore, and the old `IN` and `OUT`, tell of a parameter but are no type.
 fn is_type_word(token: &str) -> bool {
-    token.starts_with(|c: char| c.is_ascii_alphabetic())
-        && !matches!(token, "IN" | "OUT" | "OPTIONAL")
+    token.starts_with(|c: char| c.is_ascii_alphabetic()) && !matches!(token, "IN" | "OUT" | "OPTIONAL")
 }
 
 /// Identifiers (an annotation with its argument counts as one) and stars; `None` if there is anything else.
@@ -137,14 +118,8 @@ fn tokens(text: &str) -> Option<Vec<&str>> {
 }
 
 fn word_length(text: &str) -> usize {
-    let word = text
-        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .unwrap_or(text.len());
-    if text[word..].starts_with('(') {
-        text.find(')').map_or(word, |at| at + 1)
-    } else {
-        word
-    }
+    let word = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    if text[word..].starts_with('(') { text.find(')').map_or(word, |at| at + 1) } else { word }
 }
 
 #[cfg(test)]
@@ -153,19 +128,13 @@ mod tests {
 
     fn params(text: &str) -> Vec<String> {
         let params = parse_params(text).unwrap_or_else(|bad| panic!("{:?} {}", bad.text, bad.why));
-        params
-            .iter()
-            .map(|param| format!("{}|{}", param.ty(), param.name().unwrap_or("-")))
-            .collect()
+        params.iter().map(|param| format!("{}|{}", param.ty(), param.name().unwrap_or("-"))).collect()
     }
 
     #[test]
     fn parameters_are_types_and_names() {
         assert_eq!(params("HANDLE Handle"), ["HANDLE|Handle"]);
-        assert_eq!(
-            params(" IN HANDLE,PVOID  * *Base "),
-            ["IN HANDLE|-", "PVOID **|Base"]
-        );
+        assert_eq!(params(" IN HANDLE,PVOID  * *Base "), ["IN HANDLE|-", "PVOID **|Base"]);
         assert_eq!(
             params("_Out_writes_(a, b) const WCHAR *Text, unsigned int"),
             ["_Out_writes_(a, b) const WCHAR *|Text", "unsigned int|-"]

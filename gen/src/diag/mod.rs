@@ -23,28 +23,39 @@ const EXCERPT_LEAD: usize = 40;
 /// The most characters of a list that a message quotes.
 const QUOTE_CHARS: usize = 40;
 
+/// The most errors, and the most warnings, that are kept of one list. The others are counted.
+const KEPT: usize = 10_000;
+
 /// Everything that is wrong with one list, in the order of its lines.
+///
+/// Of a list with very many mistakes the first 10000 errors and the first 10000 warnings are here, and the number of
+/// the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostics {
     file: String,
     items: Vec<Diagnostic>,
+    errors: usize,
+    warnings: usize,
 }
 
 impl Diagnostics {
     pub(crate) fn new(file: &str) -> Self {
-        Self {
-            file: printable(file),
-            items: Vec::new(),
-        }
+        Self { file: printable(file), items: Vec::new(), errors: 0, warnings: 0 }
     }
 
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        self.items.push(diagnostic);
+        let count = match diagnostic.severity() {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *count += 1;
+        if *count <= KEPT {
+            self.items.push(diagnostic);
+        }
     }
 
     pub(crate) fn sort(&mut self) {
-        self.items
-            .sort_by_key(|item| (item.primary.line, item.primary.column, item.code));
+        self.items.sort_by_key(|item| (item.primary.line, item.primary.column, item.code));
     }
 
     /// The name of the list, without control characters.
@@ -58,10 +69,10 @@ impl Diagnostics {
         self.items.iter()
     }
 
-    /// How many there are, warnings included.
+    /// How many there are, warnings included, and those that [`iter`](Self::iter) leaves out.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.items.len()
+        self.errors + self.warnings
     }
 
     /// Whether nothing is wrong.
@@ -73,10 +84,7 @@ impl Diagnostics {
     /// How many of them are errors.
     #[must_use]
     pub fn error_count(&self) -> usize {
-        self.items
-            .iter()
-            .filter(|item| item.severity() == Severity::Error)
-            .count()
+        self.errors
     }
 
     /// The first line of a diagnostic, as editors and build tools parse it:
@@ -84,13 +92,7 @@ impl Diagnostics {
     #[must_use]
     pub fn headline(&self, item: &Diagnostic) -> String {
         let Label { line, column, .. } = item.primary;
-        format!(
-            "{}:{line}:{column}: {}: {} [{}]",
-            self.file,
-            item.severity(),
-            item.message,
-            item.code
-        )
+        format!("{}:{line}:{column}: {}: {} [{}]", self.file, item.severity(), item.message, item.code)
     }
 }
 
@@ -130,13 +132,7 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     pub(crate) fn new(code: Code, message: impl Into<String>, primary: Label) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            primary,
-            related: Vec::new(),
-            help: None,
-        }
+        Self { code, message: message.into(), primary, related: Vec::new(), help: None }
     }
 
     #[must_use]
@@ -202,23 +198,28 @@ pub struct Label {
 
 impl Label {
     /// Marks the bytes `mark` of `line_text`, which is line `line`.
-    pub(crate) fn new(
+    pub(crate) fn new(line: usize, line_text: &[u8], mark: Range<usize>, text: impl Into<String>) -> Self {
+        let column = column(line_text, mark.start);
+        Self::at(line, line_text, mark, column, text)
+    }
+
+    /// As [`new`](Self::new), where the mark's column is known: to count it anew for each mark of a line of megabytes
+    /// would take long.
+    pub(crate) fn at(
         line: usize,
         line_text: &[u8],
         mark: Range<usize>,
+        column: usize,
         text: impl Into<String>,
     ) -> Self {
         let start = mark.start.min(line_text.len());
-        let before = String::from_utf8_lossy(&line_text[..start]);
-        let column = before.chars().count() + 1;
+        let before = &line_text[start.saturating_sub(4 * EXCERPT_LEAD)..start];
+        let before = String::from_utf8_lossy(before);
         let lead = tail(&before, EXCERPT_LEAD);
         let end = mark.end.clamp(start, line_text.len());
         // A mark of many megabytes need not be decoded: four bytes a character are the most.
         let marked_bytes = &line_text[start..end.min(start + 4 * EXCERPT_CHARS)];
-        let marked: String = String::from_utf8_lossy(marked_bytes)
-            .chars()
-            .take(EXCERPT_CHARS)
-            .collect();
+        let marked: String = String::from_utf8_lossy(marked_bytes).chars().take(EXCERPT_CHARS).collect();
         let room = EXCERPT_CHARS.saturating_sub(lead.chars().count() + marked.chars().count());
         let after = String::from_utf8_lossy(&line_text[end..line_text.len().min(end + 4 * room)]);
         let after: String = after.chars().take(room).collect();
@@ -228,13 +229,7 @@ impl Label {
         excerpt.push_str(&printable(&marked));
         let mark_end = excerpt.len();
         excerpt.push_str(&printable(&after));
-        Self {
-            line,
-            column,
-            excerpt,
-            mark: mark_start..mark_end,
-            text: text.into(),
-        }
+        Self { line, column, excerpt, mark: mark_start..mark_end, text: text.into() }
     }
 
     /// The line, counted from 1.
@@ -262,14 +257,16 @@ impl Label {
     }
 }
 
+/// The column of the character at a byte of a line, counted from 1.
+pub(crate) fn column(line_text: &[u8], at: usize) -> usize {
+    let before = &line_text[..at.min(line_text.len())];
+    // In UTF-8 every character has one byte that is not 10xxxxxxb.
+    1 + before.iter().filter(|&&byte| byte & 0xc0 != 0x80).count()
+}
+
 /// The last `chars` characters of `text`.
 fn tail(text: &str, chars: usize) -> &str {
-    let start = text
-        .char_indices()
-        .rev()
-        .take(chars)
-        .last()
-        .map_or(text.len(), |(at, _)| at);
+    let start = text.char_indices().rev().take(chars).last().map_or(text.len(), |(at, _)| at);
     &text[start..]
 }
 
@@ -291,9 +288,7 @@ fn printable_char(c: char) -> char {
     match c {
         '\t' => ' ',
         // The "control pictures" block shows the C0 controls in the order of their codes.
-        '\0'..='\x1f' => {
-            char::from_u32(0x2400 + u32::from(c)).unwrap_or(char::REPLACEMENT_CHARACTER)
-        }
+        '\0'..='\x1f' => char::from_u32(0x2400 + u32::from(c)).unwrap_or(char::REPLACEMENT_CHARACTER),
         '\x7f' => '\u{2421}',
         '\u{80}'..='\u{9f}' => char::REPLACEMENT_CHARACTER,
         // Marks that reorder or hide text: the line would not show what the list says.

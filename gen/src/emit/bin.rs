@@ -12,15 +12,9 @@ pub(super) const FILLER: u8 = 0xcc;
 pub(super) fn encode_bin(stubs: &Stubs) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     for stub in &stubs.stubs {
-        let code = stub
-            .encode()
-            .map_err(|error| Error::encode(&stub.service, error))?;
+        let code = stub.encode().map_err(|error| Error::encode(&stub.service, error))?;
         if let Some(relocation) = code.relocations.first() {
-            return Err(Error::relocation(
-                Format::Bin,
-                stubs.shape,
-                &relocation.symbol,
-            ));
+            return Err(Error::relocation(Format::Bin, stubs.shape, &relocation.symbol));
         }
         bytes.resize(bytes.len().next_multiple_of(1 << ALIGN_POWER), FILLER);
         bytes.extend(code.bytes);

@@ -35,56 +35,34 @@ enum Kind {
 
 impl Error {
     pub(super) const fn no_stubs(arch: Arch) -> Self {
-        Self {
-            kind: Kind::NoStubs(arch),
-        }
+        Self { kind: Kind::NoStubs(arch) }
     }
 
     pub(super) const fn no_table(arch: Arch) -> Self {
-        Self {
-            kind: Kind::NoTable(arch),
-        }
+        Self { kind: Kind::NoTable(arch) }
     }
 
     pub(super) const fn wrong_arch(shape: Shape, arch: Arch) -> Self {
-        Self {
-            kind: Kind::WrongArch { shape, arch },
-        }
+        Self { kind: Kind::WrongArch { shape, arch } }
     }
 
     pub(super) fn relocation(format: Format, shape: Shape, symbol: &str) -> Self {
-        Self {
-            kind: Kind::Relocation {
-                format,
-                shape,
-                symbol: symbol.to_owned(),
-            },
-        }
+        Self { kind: Kind::Relocation { format, shape, symbol: symbol.to_owned() } }
     }
 
     pub(super) fn encode(service: &str, error: EncodeError) -> Self {
-        Self {
-            kind: Kind::Encode {
-                service: service.to_owned(),
-                error,
-            },
-        }
+        Self { kind: Kind::Encode { service: service.to_owned(), error } }
     }
 
     #[cfg(feature = "json")]
     pub(super) fn json(error: &serde_json::Error) -> Self {
-        Self {
-            kind: Kind::Json(error.to_string()),
-        }
+        Self { kind: Kind::Json(error.to_string()) }
     }
 
     /// Whether other options would do: an architecture, shape or format that do not go together.
     #[must_use]
     pub fn is_options(&self) -> bool {
-        matches!(
-            self.kind,
-            Kind::NoStubs(_) | Kind::NoTable(_) | Kind::WrongArch { .. } | Kind::Relocation { .. }
-        )
+        matches!(self.kind, Kind::NoStubs(_) | Kind::NoTable(_) | Kind::WrongArch { .. } | Kind::Relocation { .. })
     }
 }
 
@@ -96,11 +74,7 @@ impl fmt::Display for Error {
             Kind::WrongArch { shape, arch } => {
                 write!(f, "the shape {shape} is for {}, not {arch}", shape.arch())
             }
-            Kind::Relocation {
-                format,
-                shape,
-                symbol,
-            } => write!(
+            Kind::Relocation { format, shape, symbol } => write!(
                 f,
                 "the format {format} cannot hold the shape {shape}: its stubs call {symbol}, which only a linker can find"
             ),

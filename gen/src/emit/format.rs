@@ -63,10 +63,7 @@ impl FromStr for Format {
     type Err = UnknownName;
 
     fn from_str(text: &str) -> Result<Self, UnknownName> {
-        let found = Self::ALL
-            .iter()
-            .copied()
-            .find(|format| format.name() == text);
+        let found = Self::ALL.iter().copied().find(|format| format.name() == text);
         found.ok_or_else(|| {
             let names: Vec<_> = Self::ALL.iter().map(|format| format.name()).collect();
             UnknownName::new("format", text, names.join(", "))

@@ -14,10 +14,7 @@ pub(super) fn write_gas(list: &ServiceList, stubs: &Stubs) -> String {
         stubs.shape,
         stubs.encoding
     ));
-    out.comment(&format!(
-        "Assemble with: as --{}",
-        8 * stubs.shape.arch().word_bytes()
-    ));
+    out.comment(&format!("Assemble with: as --{}", 8 * stubs.shape.arch().word_bytes()));
     out.blank();
     out.section_text();
     for (service, stub) in list.services().zip(&stubs.stubs) {

@@ -39,9 +39,7 @@ struct Field {
 pub(super) fn write_json(stubs: &Stubs) -> Result<Vec<u8>, Error> {
     let mut services = Vec::with_capacity(stubs.stubs.len());
     for stub in &stubs.stubs {
-        let code = stub
-            .encode()
-            .map_err(|error| Error::encode(&stub.service, error))?;
+        let code = stub.encode().map_err(|error| Error::encode(&stub.service, error))?;
         let fields = code.relocations.into_iter();
         services.push(ServiceStub {
             name: &stub.service,
@@ -49,17 +47,9 @@ pub(super) fn write_json(stubs: &Stubs) -> Result<Vec<u8>, Error> {
             args: stub.args,
             symbol: stub.symbols.first().map_or("", String::as_str),
             symbols: &stub.symbols,
-            code: code
-                .bytes
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            code: code.bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
             relocations: fields
-                .map(|field| Field {
-                    offset: field.offset,
-                    symbol: field.symbol,
-                    kind: field.kind.name(),
-                })
+                .map(|field| Field { offset: field.offset, symbol: field.symbol, kind: field.kind.name() })
                 .collect(),
         });
     }

@@ -7,11 +7,7 @@ pub(super) fn write_list(list: &ServiceList) -> String {
     for (index, table) in list.tables().iter().enumerate() {
         // What a list without a directive makes needs none.
         if index > 0 || table.name() != "main" || table.base() != 0 {
-            lines.push(format!(
-                "#! table {} base={:#x}",
-                table.name(),
-                table.base()
-            ));
+            lines.push(format!("#! table {} base={:#x}", table.name(), table.base()));
         }
         push_services(&mut lines, table);
     }
@@ -38,11 +34,7 @@ fn line(service: &Service, next: u32) -> String {
     }
     if let Some(signature) = service.signature() {
         let params: Vec<_> = signature.iter().map(Param::to_string).collect();
-        let params = if params.is_empty() {
-            "VOID".to_owned()
-        } else {
-            params.join(", ")
-        };
+        let params = if params.is_empty() { "VOID".to_owned() } else { params.join(", ") };
         line.push_str(&format!(" ({params})"));
     }
     if let Some(doc) = service.doc() {

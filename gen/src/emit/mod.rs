@@ -43,12 +43,7 @@ impl Options {
     /// Default stubs of an architecture, in a format.
     #[must_use]
     pub const fn new(arch: Arch, format: Format) -> Self {
-        Self {
-            arch,
-            shape: None,
-            encoding: None,
-            format,
-        }
+        Self { arch, shape: None, encoding: None, format }
     }
 
     /// With another shape.
@@ -73,9 +68,7 @@ impl Options {
 /// If the architecture has no such stubs or tables, or the format cannot hold what the shape needs.
 pub fn emit(list: &ServiceList, options: &Options) -> Result<Vec<u8>, Error> {
     match options.format {
-        Format::Gas => {
-            Stubs::build(list, options).map(|stubs| gas::write_gas(list, &stubs).into_bytes())
-        }
+        Format::Gas => Stubs::build(list, options).map(|stubs| gas::write_gas(list, &stubs).into_bytes()),
         Format::Bin => bin::encode_bin(&Stubs::build(list, options)?),
         #[cfg(feature = "json")]
         Format::Json => json::write_json(&Stubs::build(list, options)?),
@@ -93,22 +86,12 @@ struct Stubs {
 
 impl Stubs {
     fn build(list: &ServiceList, options: &Options) -> Result<Self, Error> {
-        let shape = options
-            .shape
-            .or(Shape::default_for(options.arch))
-            .ok_or(Error::no_stubs(options.arch))?;
+        let shape = options.shape.or(Shape::default_for(options.arch)).ok_or(Error::no_stubs(options.arch))?;
         if shape.arch() != options.arch {
             return Err(Error::wrong_arch(shape, options.arch));
         }
         let encoding = options.encoding.unwrap_or(shape.default_encoding());
-        let stubs = list
-            .services()
-            .map(|service| stub::build(shape, service, encoding))
-            .collect();
-        Ok(Self {
-            shape,
-            encoding,
-            stubs,
-        })
+        let stubs = list.services().map(|service| stub::build(shape, service, encoding)).collect();
+        Ok(Self { shape, encoding, stubs })
     }
 }

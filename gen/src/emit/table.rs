@@ -31,11 +31,7 @@ pub(super) fn write_table(list: &ServiceList, arch: Arch) -> Result<String, Erro
     }
     let mut text = HEAD.to_owned();
     push_prototypes(&mut text, list);
-    if list
-        .tables()
-        .iter()
-        .any(|table| table.rows().any(|row| row.is_none()))
-    {
+    if list.tables().iter().any(|table| table.rows().any(|row| row.is_none())) {
         push(&mut text, &["", HOLE.trim_end()]);
     }
     for (index, table) in list.tables().iter().enumerate() {
@@ -52,10 +48,7 @@ fn push_prototypes(text: &mut String, list: &ServiceList) {
             0 => "void".to_owned(),
             count => vec!["unsigned long"; count.into()].join(", "),
         };
-        push(
-            text,
-            &[&format!("long NTAPI {}({params});", service.name())],
-        );
+        push(text, &[&format!("long NTAPI {}({params});", service.name())]);
     }
     push(text, &["#endif"]);
 }
@@ -63,11 +56,7 @@ fn push_prototypes(text: &mut String, list: &ServiceList) {
 fn push_table(text: &mut String, table: &ServiceTable, is_primary: bool) {
     let name = c_name(table.name());
     // The kernel's own table is the one that programs mean by these macros.
-    let prefix = if is_primary {
-        String::new()
-    } else {
-        format!("{}_", table.name().to_uppercase())
-    };
+    let prefix = if is_primary { String::new() } else { format!("{}_", table.name().to_uppercase()) };
     let (base, limit) = (table.base(), table.limit());
     push(
         text,
@@ -84,22 +73,9 @@ fn push_table(text: &mut String, table: &ServiceTable, is_primary: bool) {
     );
     for (number, row) in (base..).zip(table.rows()) {
         let handler = row.map_or("NtgateNoService", |service| service.name().nt());
-        push(
-            text,
-            &[&format!(
-                "    /* {number:#06x} */ (NTGATE_SERVICE){handler},"
-            )],
-        );
+        push(text, &[&format!("    /* {number:#06x} */ (NTGATE_SERVICE){handler},")]);
     }
-    push(
-        text,
-        &[
-            "};",
-            "",
-            "/* Argument bytes. */",
-            &format!("unsigned char {name}SSPT[{limit}] = {{"),
-        ],
-    );
+    push(text, &["};", "", "/* Argument bytes. */", &format!("unsigned char {name}SSPT[{limit}] = {{")]);
     for (number, row) in (base..).zip(table.rows()) {
         let bytes = row.map_or(0, |service| service.arg_bytes(Arch::I386));
         let name = row.map_or("none", |service: &Service| service.name().nt());
@@ -111,9 +87,7 @@ fn push_table(text: &mut String, table: &ServiceTable, is_primary: bool) {
 /// `win32k` is `Win32kSSDT`, as in ReactOS.
 fn c_name(table: &str) -> String {
     let mut chars = table.chars();
-    chars.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(chars).collect()
-    })
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 fn push(text: &mut String, lines: &[&str]) {

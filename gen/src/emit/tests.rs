@@ -4,9 +4,7 @@ use super::*;
 use crate::read_list;
 
 fn list() -> ServiceList {
-    read_list("test.lst", b"NtClose 1\nNtYieldExecution 0\n")
-        .expect("the list is right")
-        .list
+    read_list("test.lst", b"NtClose 1\nNtYieldExecution 0\n").expect("the list is right").list
 }
 
 #[test]
@@ -28,8 +26,7 @@ fn what_a_linker_must_find_is_refused_in_bin() {
 #[test]
 fn architectures_without_stubs_are_refused() {
     for format in [Format::Gas, Format::Bin, Format::Table] {
-        let error =
-            emit(&list(), &Options::new(Arch::Amd64, format)).expect_err("there are none yet");
+        let error = emit(&list(), &Options::new(Arch::Amd64, format)).expect_err("there are none yet");
         assert!(error.is_options(), "{error}");
     }
     let options = Options::new(Arch::Arm64, Format::Gas).shape(Shape::Zw);

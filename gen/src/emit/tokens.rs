@@ -17,23 +17,15 @@ use crate::stub::{Code, Stub};
 /// If the architecture has no such stubs.
 pub fn tokens(list: &ServiceList, options: &Options) -> Result<TokenStream, Error> {
     let stubs = Stubs::build(list, options)?;
-    let codes = stubs
-        .stubs
-        .iter()
-        .map(encode)
-        .collect::<Result<Vec<_>, _>>()?;
+    let codes = stubs.stubs.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
     let services: Vec<_> = list.services().zip(&codes).collect();
     let count = services.len();
 
     let names = services.iter().map(|(service, _)| service.name().nt());
     let numbers = services.iter().map(|(service, _)| service.number());
-    let arg_bytes = services
-        .iter()
-        .map(|(service, _)| service.arg_bytes(options.arch));
+    let arg_bytes = services.iter().map(|(service, _)| service.arg_bytes(options.arch));
     let idents = services.iter().map(|(service, _)| ident(service));
-    let constants = services
-        .iter()
-        .map(|(service, code)| lower_constant(service, code));
+    let constants = services.iter().map(|(service, code)| lower_constant(service, code));
     let relocations = codes.iter().map(lower_relocations);
     Ok(quote! {
         /// The names of the services, in the order of the list.
@@ -52,8 +44,7 @@ pub fn tokens(list: &ServiceList, options: &Options) -> Result<TokenStream, Erro
 }
 
 fn encode(stub: &Stub) -> Result<Code, Error> {
-    stub.encode()
-        .map_err(|error| Error::encode(&stub.service, error))
+    stub.encode().map_err(|error| Error::encode(&stub.service, error))
 }
 
 /// A service's name is an identifier, and none that begins with `Nt` is a keyword.

@@ -26,12 +26,7 @@ impl AsmWriter {
 
     /// Aligns what follows, in bytes as a power of two; `fill` in between.
     pub(super) fn align(&mut self, power: u32, fill: u8) {
-        self.line(&[
-            "\t.p2align ",
-            &power.to_string(),
-            ",",
-            &format!("{fill:#x}"),
-        ]);
+        self.line(&["\t.p2align ", &power.to_string(), ",", &format!("{fill:#x}")]);
     }
 
     /// Makes a symbol visible to the linker.
@@ -73,11 +68,6 @@ fn quote(symbol: &str) -> String {
 
 /// Of the two encodings of a move between registers as takes `mov r/m, r`; the other must be asked for.
 fn form_prefix(instruction: &Instruction) -> &'static str {
-    let registers =
-        instruction.op0_kind() == OpKind::Register && instruction.op1_kind() == OpKind::Register;
-    if instruction.code() == Code::Mov_r32_rm32 && registers {
-        "{load} "
-    } else {
-        ""
-    }
+    let registers = instruction.op0_kind() == OpKind::Register && instruction.op1_kind() == OpKind::Register;
+    if instruction.code() == Code::Mov_r32_rm32 && registers { "{load} " } else { "" }
 }

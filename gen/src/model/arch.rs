@@ -53,11 +53,7 @@ impl FromStr for Arch {
             "i386" | "i686" | "x86" | "win32" | "ia32" => Ok(Self::I386),
             "amd64" | "x86_64" | "x86-64" | "x64" | "win64" => Ok(Self::Amd64),
             "arm64" | "aarch64" => Ok(Self::Arm64),
-            _ => Err(UnknownName::new(
-                "architecture",
-                text,
-                Self::ALL.map(Self::name).join(", "),
-            )),
+            _ => Err(UnknownName::new("architecture", text, Self::ALL.map(Self::name).join(", "))),
         }
     }
 }
@@ -72,22 +68,14 @@ pub struct UnknownName {
 
 impl UnknownName {
     pub(crate) fn new(kind: &'static str, text: &str, known: String) -> Self {
-        Self {
-            kind,
-            text: text.to_owned(),
-            known,
-        }
+        Self { kind, text: text.to_owned(), known }
     }
 }
 
 impl fmt::Display for UnknownName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // `{:?}` escapes control characters: the text may come from anywhere.
-        write!(
-            f,
-            "unknown {} {:?}; known: {}",
-            self.kind, self.text, self.known
-        )
+        write!(f, "unknown {} {:?}; known: {}", self.kind, self.text, self.known)
     }
 }
 
@@ -99,12 +87,9 @@ mod tests {
 
     #[test]
     fn aliases_mean_the_same_architecture() {
-        for (alias, arch) in [
-            ("x86", Arch::I386),
-            ("win32", Arch::I386),
-            ("X64", Arch::Amd64),
-            ("aarch64", Arch::Arm64),
-        ] {
+        for (alias, arch) in
+            [("x86", Arch::I386), ("win32", Arch::I386), ("X64", Arch::Amd64), ("aarch64", Arch::Arm64)]
+        {
             assert_eq!(alias.parse(), Ok(arch));
         }
         for arch in Arch::ALL {
@@ -114,12 +99,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
-        let error = "vax\u{1b}"
-            .parse::<Arch>()
-            .expect_err("there is no such architecture");
-        assert_eq!(
-            error.to_string(),
-            "unknown architecture \"vax\\u{1b}\"; known: i386, amd64, arm64"
-        );
+        let error = "vax\u{1b}".parse::<Arch>().expect_err("there is no such architecture");
+        assert_eq!(error.to_string(), "unknown architecture \"vax\\u{1b}\"; known: i386, amd64, arm64");
     }
 }

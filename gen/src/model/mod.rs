@@ -55,19 +55,10 @@ pub struct ServiceTable {
 impl ServiceTable {
     /// Only `check` calls this, after it has seen that the promises above hold.
     pub(crate) fn new(name: String, base: u32, services: Vec<Service>) -> Self {
-        debug_assert!(
-            services
-                .windows(2)
-                .all(|pair| pair[0].number < pair[1].number)
-        );
+        debug_assert!(services.windows(2).all(|pair| pair[0].number < pair[1].number));
         let mut names: Vec<usize> = (0..services.len()).collect();
         names.sort_unstable_by(|&a, &b| services[a].name.cmp(&services[b].name));
-        Self {
-            name,
-            base,
-            services,
-            names,
-        }
+        Self { name, base, services, names }
     }
 
     /// The table's name, an identifier: `main` unless the list says otherwise.
@@ -98,35 +89,26 @@ impl ServiceTable {
     /// How many rows the table has: the highest number minus the base, plus one. The kernel refuses this index.
     #[must_use]
     pub fn limit(&self) -> u32 {
-        self.services
-            .last()
-            .map_or(0, |last| last.number - self.base + 1)
+        self.services.last().map_or(0, |last| last.number - self.base + 1)
     }
 
     /// The rows of the table from index 0 to `limit() - 1`; `None` is a hole.
     pub fn rows(&self) -> impl Iterator<Item = Option<&Service>> {
         let mut services = self.services.iter().peekable();
-        (self.base..self.base + self.limit())
-            .map(move |number| services.next_if(|service| service.number == number))
+        (self.base..self.base + self.limit()).map(move |number| services.next_if(|service| service.number == number))
     }
 
     /// The service with this name, spelt `NtClose`.
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<&Service> {
-        let at = self
-            .names
-            .binary_search_by(|&index| self.services[index].name.nt().cmp(name))
-            .ok()?;
+        let at = self.names.binary_search_by(|&index| self.services[index].name.nt().cmp(name)).ok()?;
         Some(&self.services[self.names[at]])
     }
 
     /// The service with this number, the base included.
     #[must_use]
     pub fn by_number(&self, number: u32) -> Option<&Service> {
-        let at = self
-            .services
-            .binary_search_by_key(&number, |service| service.number)
-            .ok()?;
+        let at = self.services.binary_search_by_key(&number, |service| service.number).ok()?;
         Some(&self.services[at])
     }
 }

@@ -15,12 +15,7 @@ pub(super) struct Body {
 
 impl Body {
     pub(super) fn new(encoding: Encoding) -> Self {
-        Self {
-            encoding,
-            instructions: Vec::new(),
-            relocations: Vec::new(),
-            calls: Vec::new(),
-        }
+        Self { encoding, instructions: Vec::new(), relocations: Vec::new(), calls: Vec::new() }
     }
 
     /// An instruction without operands.
@@ -79,11 +74,7 @@ impl Body {
     /// `call symbol`.
     pub(super) fn call_symbol(&mut self, symbol: &str) -> &mut Self {
         let instruction = self.instructions.len();
-        self.relocations.push(Relocation {
-            instruction,
-            symbol: symbol.to_owned(),
-            kind: RelocationKind::Rel32,
-        });
+        self.relocations.push(Relocation { instruction, symbol: symbol.to_owned(), kind: RelocationKind::Rel32 });
         self.push(Instruction::with_branch(Code::Call_rel32_32, 0))
     }
 
@@ -101,9 +92,7 @@ impl Body {
         for instruction in &mut self.instructions {
             instruction.set_ip(address);
             // No length depends on where a call goes, so the targets can wait until the addresses are known.
-            address += encoder
-                .encode(instruction, address)
-                .map_or(0, |length| length as u64);
+            address += encoder.encode(instruction, address).map_or(0, |length| length as u64);
         }
         for (call, target) in self.calls {
             let target = self.instructions.get(target).map_or(0, Instruction::ip);
@@ -114,8 +103,7 @@ impl Body {
 
     fn push(&mut self, instruction: Result<Instruction, IcedError>) -> &mut Self {
         // Every call here pairs a `Code` with operands of its kinds; the tests build every shape.
-        self.instructions
-            .push(instruction.expect("the operands are of the kinds of the code"));
+        self.instructions.push(instruction.expect("the operands are of the kinds of the code"));
         self
     }
 }

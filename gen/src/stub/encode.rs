@@ -95,17 +95,11 @@ impl Stub {
         for (index, instruction) in self.instructions.iter().enumerate() {
             let ip = addresses[index];
             let mut instruction = *instruction;
-            let relocation = self
-                .relocations
-                .iter()
-                .find(|relocation| relocation.instruction == index);
+            let relocation = self.relocations.iter().find(|relocation| relocation.instruction == index);
             if is_near_branch(&instruction) {
                 let target = match (relocation, resolve) {
-                    (Some(relocation), Some(resolve)) => {
-                        resolve(&relocation.symbol).ok_or_else(|| EncodeError::UnknownSymbol {
-                            symbol: relocation.symbol.clone(),
-                        })?
-                    }
+                    (Some(relocation), Some(resolve)) => resolve(&relocation.symbol)
+                        .ok_or_else(|| EncodeError::UnknownSymbol { symbol: relocation.symbol.clone() })?,
                     // The next instruction: its distance is the 0 that the field shall hold.
                     (Some(_), None) => addresses[index + 1],
                     (None, _) => self.moved(&addresses, index, instruction.near_branch_target())?,
@@ -115,20 +109,11 @@ impl Stub {
             encode(&mut encoder, &instruction, index, ip)?;
             if let Some(relocation) = relocation {
                 let field = encoder.get_constant_offsets().immediate_offset();
-                let offset = usize::try_from(ip - address)
-                    .unwrap_or(usize::MAX)
-                    .saturating_add(field);
-                relocations.push(CodeRelocation {
-                    offset,
-                    symbol: relocation.symbol.clone(),
-                    kind: relocation.kind,
-                });
+                let offset = usize::try_from(ip - address).unwrap_or(usize::MAX).saturating_add(field);
+                relocations.push(CodeRelocation { offset, symbol: relocation.symbol.clone(), kind: relocation.kind });
             }
         }
-        Ok(Code {
-            bytes: encoder.take_buffer(),
-            relocations,
-        })
+        Ok(Code { bytes: encoder.take_buffer(), relocations })
     }
 
     /// The address of each instruction if the first is at `address`, and the one after the last.
@@ -150,12 +135,8 @@ impl Stub {
 
     /// Where the instruction is now that was at `target` when the stub was made.
     fn moved(&self, addresses: &[u64], index: usize, target: u64) -> Result<u64, EncodeError> {
-        let at = self
-            .instructions
-            .iter()
-            .position(|instruction| instruction.ip() == target);
-        at.map(|at| addresses[at])
-            .ok_or(EncodeError::BranchTarget { index })
+        let at = self.instructions.iter().position(|instruction| instruction.ip() == target);
+        at.map(|at| addresses[at]).ok_or(EncodeError::BranchTarget { index })
     }
 
     fn encoder(&self) -> Encoder {
@@ -166,25 +147,14 @@ impl Stub {
     }
 }
 
-fn encode(
-    encoder: &mut Encoder,
-    instruction: &Instruction,
-    index: usize,
-    ip: u64,
-) -> Result<u64, EncodeError> {
+fn encode(encoder: &mut Encoder, instruction: &Instruction, index: usize, ip: u64) -> Result<u64, EncodeError> {
     let length = encoder.encode(instruction, ip);
-    let length = length.map_err(|error| EncodeError::Instruction {
-        index,
-        message: error.to_string(),
-    })?;
+    let length = length.map_err(|error| EncodeError::Instruction { index, message: error.to_string() })?;
     Ok(length as u64)
 }
 
 pub(super) fn is_near_branch(instruction: &Instruction) -> bool {
-    matches!(
-        instruction.op0_kind(),
-        OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64
-    )
+    matches!(instruction.op0_kind(), OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64)
 }
 
 fn retarget(instruction: &mut Instruction, target: u64) {

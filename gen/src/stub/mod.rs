@@ -79,14 +79,9 @@ impl RelocationKind {
 pub fn build(shape: Shape, service: &Service, encoding: Encoding) -> Stub {
     let arch = shape.arch();
     let arg_bytes = service.arg_bytes(arch);
-    let (instructions, relocations) =
-        i386::body(shape, service.number(), arg_bytes, encoding).finish();
+    let (instructions, relocations) = i386::body(shape, service.number(), arg_bytes, encoding).finish();
     let name = service.name();
-    let names = if shape.is_kernel() {
-        vec![name.zw()]
-    } else {
-        vec![name.nt().to_owned(), name.zw()]
-    };
+    let names = if shape.is_kernel() { vec![name.zw()] } else { vec![name.nt().to_owned(), name.zw()] };
     Stub {
         service: name.nt().to_owned(),
         number: service.number(),
@@ -111,8 +106,7 @@ impl Stub {
             return;
         }
         self.instructions.remove(index);
-        self.relocations
-            .retain(|relocation| relocation.instruction != index);
+        self.relocations.retain(|relocation| relocation.instruction != index);
         for relocation in &mut self.relocations {
             if relocation.instruction > index {
                 relocation.instruction -= 1;

@@ -41,11 +41,8 @@ impl FromStr for Encoding {
     type Err = UnknownName;
 
     fn from_str(text: &str) -> Result<Self, UnknownName> {
-        let found = Self::ALL
-            .into_iter()
-            .find(|encoding| encoding.name() == text);
-        found
-            .ok_or_else(|| UnknownName::new("encoding", text, Self::ALL.map(Self::name).join(", ")))
+        let found = Self::ALL.into_iter().find(|encoding| encoding.name() == text);
+        found.ok_or_else(|| UnknownName::new("encoding", text, Self::ALL.map(Self::name).join(", ")))
     }
 }
 

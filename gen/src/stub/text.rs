@@ -1,8 +1,6 @@
 //! Stubs as text.
 
-use iced_x86::{
-    Formatter, GasFormatter, Instruction, IntelFormatter, SymbolResolver, SymbolResult,
-};
+use iced_x86::{Formatter, GasFormatter, Instruction, IntelFormatter, SymbolResolver, SymbolResult};
 
 use super::Stub;
 use super::encode::is_near_branch;
@@ -33,12 +31,7 @@ impl Stub {
     #[must_use]
     pub fn text(&self, syntax: Syntax) -> Vec<String> {
         let lines = write_lines(self, syntax).into_iter();
-        lines
-            .map(|line| {
-                line.label
-                    .map_or(line.text.clone(), |label| format!("{label}: {}", line.text))
-            })
-            .collect()
+        lines.map(|line| line.label.map_or(line.text.clone(), |label| format!("{label}: {}", line.text))).collect()
     }
 }
 
@@ -55,9 +48,7 @@ pub(crate) fn write_lines(stub: &Stub, syntax: Syntax) -> Vec<Line> {
     for instruction in &stub.instructions {
         let mut text = String::new();
         formatter.format(instruction, &mut text);
-        let label = label
-            .filter(|&target| target == instruction.ip())
-            .map(|_| LABEL);
+        let label = label.filter(|&target| target == instruction.ip()).map(|_| LABEL);
         lines.push(Line { label, text });
     }
     lines
@@ -77,20 +68,10 @@ impl Names {
         let symbols: Vec<_> = stub
             .relocations
             .iter()
-            .filter_map(|relocation| {
-                Some((
-                    instruction(relocation.instruction)?.ip(),
-                    relocation.symbol.clone(),
-                ))
-            })
+            .filter_map(|relocation| Some((instruction(relocation.instruction)?.ip(), relocation.symbol.clone())))
             .collect();
-        let branch =
-            |at: &&Instruction| is_near_branch(at) && !symbols.iter().any(|(ip, _)| *ip == at.ip());
-        let label = stub
-            .instructions
-            .iter()
-            .find(branch)
-            .map(Instruction::near_branch_target);
+        let branch = |at: &&Instruction| is_near_branch(at) && !symbols.iter().any(|(ip, _)| *ip == at.ip());
+        let label = stub.instructions.iter().find(branch).map(Instruction::near_branch_target);
         Self { symbols, label }
     }
 }

@@ -53,10 +53,7 @@ pub(crate) struct Word<'a> {
 
 impl<'a> Word<'a> {
     fn of(pair: &Pair<'a, Rule>) -> Self {
-        Self {
-            text: pair.as_str(),
-            start: pair.as_span().start(),
-        }
+        Self { text: pair.as_str(), start: pair.as_span().start() }
     }
 
     /// Where it stands, in bytes of the line.
@@ -74,9 +71,7 @@ pub(crate) fn parse_line(text: &str) -> RawLine<'_> {
     let mut line = RawLine::Blank;
     for pair in pairs.next().into_iter().flat_map(Pair::into_inner) {
         match pair.as_rule() {
-            Rule::directive => {
-                line = RawLine::Directive(pair.into_inner().map(|word| Word::of(&word)).collect())
-            }
+            Rule::directive => line = RawLine::Directive(pair.into_inner().map(|word| Word::of(&word)).collect()),
             Rule::entry => line = parse_entry(pair).map_or(RawLine::Blank, RawLine::Entry),
             Rule::comment => {
                 if let RawLine::Entry(entry) = &mut line {
@@ -92,14 +87,7 @@ pub(crate) fn parse_line(text: &str) -> RawLine<'_> {
 fn parse_entry<'a>(pair: Pair<'a, Rule>) -> Option<RawEntry<'a>> {
     let mut parts = pair.into_inner();
     let name = Word::of(&parts.next()?);
-    let mut entry = RawEntry {
-        name,
-        count: None,
-        number: None,
-        signature: None,
-        doc: None,
-        rest: None,
-    };
+    let mut entry = RawEntry { name, count: None, number: None, signature: None, doc: None, rest: None };
     for part in parts {
         let word = Some(Word::of(&part));
         match part.as_rule() {
@@ -171,9 +159,7 @@ mod tests {
 
     #[test]
     fn a_directive_is_words() {
-        let RawLine::Directive(words) = parse_line("#!  table win32k base=0x1000 ") else {
-            panic!("no directive")
-        };
+        let RawLine::Directive(words) = parse_line("#!  table win32k base=0x1000 ") else { panic!("no directive") };
         let words: Vec<_> = words.iter().map(|word| (word.text, word.start)).collect();
         assert_eq!(words, [("table", 4), ("win32k", 10), ("base=0x1000", 17)]);
         assert_eq!(parse_line("#!"), RawLine::Directive(Vec::new()));

@@ -14,10 +14,7 @@ pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = Line<'_>> {
     bytes
         .split(|&byte| byte == b'\n')
         .enumerate()
-        .map(|(index, line)| Line {
-            number: index + 1,
-            bytes: line.strip_suffix(b"\r").unwrap_or(line),
-        })
+        .map(|(index, line)| Line { number: index + 1, bytes: line.strip_suffix(b"\r").unwrap_or(line) })
 }
 
 /// Bytes that no text has, below which a file counts as text with mistakes in it.
@@ -28,10 +25,7 @@ pub(crate) fn not_text(bytes: &[u8]) -> Option<&'static str> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Some("the file is UTF-16");
     }
-    let controls = bytes
-        .iter()
-        .filter(|&&byte| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c))
-        .count();
+    let controls = bytes.iter().filter(|&&byte| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c)).count();
     let invalid: usize = bytes.utf8_chunks().map(|chunk| chunk.invalid().len()).sum();
     let stray = controls + invalid;
     (stray >= STRAY_BYTES && stray > bytes.len() / 10).then_some("the file is binary")
@@ -43,9 +37,7 @@ mod tests {
 
     #[test]
     fn lines_end_in_lf_or_crlf() {
-        let texts: Vec<_> = lines(b"\xef\xbb\xbfa\r\n\nb\rc\n")
-            .map(|line| (line.number, line.bytes))
-            .collect();
+        let texts: Vec<_> = lines(b"\xef\xbb\xbfa\r\n\nb\rc\n").map(|line| (line.number, line.bytes)).collect();
         assert_eq!(texts, [(1, &b"a"[..]), (2, b""), (3, b"b\rc"), (4, b"")]);
     }
 
@@ -53,10 +45,7 @@ mod tests {
     fn binary_is_told_from_text_with_mistakes() {
         assert_eq!(not_text(b"NtA 1\0\n"), None);
         assert_eq!(not_text("NtA 1 # größer\n".repeat(40).as_bytes()), None);
-        assert_eq!(
-            not_text(b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x03\0"),
-            Some("the file is binary")
-        );
+        assert_eq!(not_text(b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x03\0"), Some("the file is binary"));
         assert_eq!(not_text(b"\xff\xfeN\0t\0"), Some("the file is UTF-16"));
     }
 }
