@@ -31,7 +31,7 @@ impl<'a> Checker<'a> {
         if params.len() != usize::from(wide) {
             let found = plural(params.len(), "parameter");
             let message = format!("the signature has {found}, the count says {wide}");
-            let help = if params.len() < usize::from(wide) {
+            let help = if (1..usize::from(wide)).contains(&params.len()) {
                 format!("if parameters take more than one dword on i386, write `{i386}/{}`", params.len())
             } else {
                 format!("the count would be `{}`", params.len())

@@ -232,6 +232,12 @@ impl Label {
         Self { line, column, excerpt, mark: mark_start..mark_end, text: text.into() }
     }
 
+    /// Whether the excerpt begins where the line does.
+    #[cfg(feature = "render")]
+    fn is_whole(&self) -> bool {
+        self.excerpt[..self.mark.start].chars().count() + 1 == self.column
+    }
+
     /// The line, counted from 1.
     #[must_use]
     pub fn line(&self) -> usize {

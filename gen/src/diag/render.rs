@@ -57,7 +57,9 @@ impl Diagnostics {
         // No path: the headline has told file, line and column, and told them in the form that editors parse.
         let mut group = Group::with_level(level).element(snippet(&item.primary, AnnotationKind::Primary));
         for label in &item.related {
-            group = group.element(snippet(label, AnnotationKind::Context).path(self.file()));
+            // The library counts columns of what it is given, which may be a part of a long line.
+            let path = label.is_whole().then(|| self.file());
+            group = group.element(snippet(label, AnnotationKind::Context).path(path));
         }
         if let Some(help) = &item.help {
             group = group.element(Level::HELP.message(help.as_str()));
