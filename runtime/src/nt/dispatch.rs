@@ -10,7 +10,7 @@ use iced_x86::code_asm::{
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;
-use super::layout::{eflags, kpcr, mode, selector, service_table, status, trap_frame, tss};
+use super::layout::{eflags, kpcr, mode, selector, service_table, shared, status, trap_frame, tss};
 
 /// Emits all of this file.
 pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
@@ -56,26 +56,31 @@ fn system_service(k: &mut KernelAsm<'_>) -> Asm {
 }
 
 /// KiFastCallEntry: `sysenter`. Two entries that differ in the return address they push: one reads it from
-/// SharedUserData, the one of systems before Windows XP SP2 knows that it is in the shared page.
+/// SharedUserData, the one of systems before Windows XP SP2 knows that it is in the shared page. Of each a second
+/// form, in which KiTrap01 goes on when the user was single-stepping.
 fn fast_call_entry(k: &mut KernelAsm<'_>) -> Asm {
-    let shared_return = k.profile.shared_kernel + super::layout::shared::SYSTEM_CALL_RETURN;
+    let shared_return = k.profile.shared_kernel + shared::SYSTEM_CALL_RETURN;
     let code_return = k.profile.shared_code_return();
-
-    k.begin(Routine::KiFastCallEntry)?;
-    fast_call_frame(k)?;
-    k.a.push(dword_ptr(shared_return))?;
-    k.jmp(Routine::KiFastCallEntryCommon)?;
-
-    k.begin(Routine::KiFastCallEntryRtm)?;
-    fast_call_frame(k)?;
-    k.a.push(code_return)?;
-
+    for (routine, single_step) in [(Routine::KiFastCallEntry, false), (Routine::KiFastCallEntryWithSingleStep, true)] {
+        k.begin(routine)?;
+        fast_call_frame(k, single_step)?;
+        k.a.push(dword_ptr(shared_return))?;
+        k.jmp(Routine::KiFastCallEntryCommon)?;
+    }
+    for (routine, single_step) in
+        [(Routine::KiFastCallEntryRtm, false), (Routine::KiFastCallEntryRtmWithSingleStep, true)]
+    {
+        k.begin(routine)?;
+        fast_call_frame(k, single_step)?;
+        k.a.push(code_return)?;
+        k.jmp(Routine::KiFastCallEntryCommon)?;
+    }
     k.begin(Routine::KiFastCallEntryCommon)?;
     fast_call_common(k)
 }
 
 /// The part of the frame that `int` would have pushed, up to CS. `sysenter` saved nothing.
-fn fast_call_frame(k: &mut KernelAsm<'_>) -> Asm {
+fn fast_call_frame(k: &mut KernelAsm<'_>, single_step: bool) -> Asm {
     k.a.mov(ecx, selector::R3_DATA)?;
     // This push goes to the stack of IA32_SYSENTER_ESP, which is used for nothing else.
     k.a.push(selector::R0_PCR)?;
@@ -92,8 +97,9 @@ fn fast_call_frame(k: &mut KernelAsm<'_>) -> Asm {
     k.a.add(edx, 8)?;
     // The user's TF, DF and NT go no further.
     k.a.popfd()?;
-    // `sysenter` cleared IF; the user had it set.
-    k.a.or(byte_ptr(esp + 1), eflags::IF >> 8)?;
+    // `sysenter` cleared IF; the user had it set. KiTrap01 cleared TF.
+    let restored = if single_step { eflags::IF | eflags::TF } else { eflags::IF };
+    k.a.or(byte_ptr(esp + 1), restored >> 8)?;
     k.a.push(selector::R3_CODE)
 }
 

@@ -6,6 +6,7 @@ use iced_x86::code_asm::{CodeAssembler, eax};
 
 use super::assembly::{Assembled, KernelAsm, Routine};
 use super::data::kernel;
+use super::descriptors::{GDT_SIZE, IDT_SIZE};
 use super::layout::{PAGE, service_table};
 use super::memory::{Access, Region, elf_image, page_directory};
 use super::profile::Profile;
@@ -38,6 +39,7 @@ impl Kernel {
     ///
     /// When the profile's addresses contradict each other.
     pub fn new(profile: &Profile) -> Result<Self, BuildError> {
+        check_profile(profile)?;
         let user = UserCode::assemble(profile)?;
         // Some instructions have a routine's address as operand, so a first pass finds the addresses.
         let first = assemble(profile, &user, &BTreeMap::new())?;
@@ -71,6 +73,48 @@ impl Kernel {
         let address = self.code.addresses.get(&routine);
         address.copied().unwrap_or(self.profile.kernel_text)
     }
+}
+
+/// The distances that the builder computes with. That pages do not overlap is checked when all are known.
+fn check_profile(profile: &Profile) -> Result<(), BuildError> {
+    let stack = |end: u32, pages: u32| end.wrapping_sub(pages.wrapping_mul(PAGE));
+    for (low, low_address, least, high, high_address) in [
+        ("gdt", profile.gdt, GDT_SIZE, "idt", profile.idt),
+        ("idt", profile.idt, IDT_SIZE, "end of the gdt's page", profile.gdt.saturating_add(PAGE)),
+        ("kernel_text", profile.kernel_text, PAGE, "kernel_services", profile.kernel_services),
+        (
+            "stack in ring 0",
+            stack(profile.initial_stack, profile.kernel_stack_pages),
+            PAGE,
+            "initial_stack",
+            profile.initial_stack,
+        ),
+        (
+            "stack in ring 3",
+            stack(profile.user_stack, profile.user_stack_pages),
+            PAGE,
+            "user_stack",
+            profile.user_stack,
+        ),
+        ("dpc_stack", PAGE, 0, "its page", profile.dpc_stack),
+        ("fault_stack", PAGE, 0, "its page", profile.fault_stack),
+        ("user_tables", profile.user_tables, PAGE, "ntdll_stubs", profile.ntdll_stubs),
+        ("ntdll_stubs", profile.ntdll_stubs, 0, "fast_system_call", profile.fast_system_call),
+        ("fast_system_call", profile.fast_system_call, 5, "int_system_call", profile.int_system_call),
+        ("int_system_call", profile.int_system_call, PAGE, "other_stubs", profile.other_stubs),
+        (
+            "fast_system_call",
+            profile.int_system_call,
+            0,
+            "end of its page",
+            profile.fast_system_call.saturating_add(PAGE),
+        ),
+    ] {
+        if high_address.checked_sub(low_address).is_none_or(|distance| distance < least) {
+            return Err(BuildError::Order { low, high });
+        }
+    }
+    Ok(())
 }
 
 /// One pass over the kernel's code.

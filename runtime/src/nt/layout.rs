@@ -307,6 +307,8 @@ pub mod port {
 
 /// Interrupt vectors with a meaning of their own (ReactOS `ntoskrnl/ke/i386/trap.s`).
 pub mod vector {
+    /// Debug exception.
+    pub const DEBUG: u32 = 0x01;
     /// Non-maskable interrupt, a task gate.
     pub const NMI: u32 = 0x02;
     /// Double fault, a task gate.

@@ -134,7 +134,7 @@ fn check_overlap(regions: &[Region]) -> Result<(), BuildError> {
     }
     spans.sort_unstable();
     let overlap = spans.windows(2).find_map(|pair| match pair {
-        [(low, size), (high, _)] if low + size > *high => Some(*high),
+        [(low, size), (high, _)] if low.saturating_add(*size) > *high => Some(*high),
         _ => None,
     });
     overlap.map_or(Ok(()), |address| Err(BuildError::Overlap { address }))

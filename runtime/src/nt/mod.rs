@@ -234,6 +234,13 @@ pub enum BuildError {
         /// What it is.
         what: &'static str,
     },
+    /// Two addresses of the profile are the wrong way round or too close to each other.
+    Order {
+        /// The field that has to be lower.
+        low: &'static str,
+        /// The field that has to be higher.
+        high: &'static str,
+    },
     /// The profile gives two things the same page.
     Overlap {
         /// Address of the page.
@@ -267,6 +274,7 @@ impl fmt::Display for BuildError {
             Self::DoesNotFit { what } => {
                 write!(f, "the {what} do not fit the address range of the profile")
             }
+            Self::Order { low, high } => write!(f, "the profile's {low} has to be below its {high}"),
             Self::Overlap { address } => {
                 write!(f, "the profile uses the page at {address:08x} twice")
             }

@@ -116,11 +116,31 @@ fn trap_entry(k: &mut KernelAsm<'_>) -> Asm {
     k.jmp(Routine::KiUserFault)
 }
 
-/// A fault in ring 0: allowed only at one instruction, and only on behalf of ring 3.
+/// A fault in ring 0. Two are no surprise: the trap of a single-stepping user at the first instruction behind `sysenter`,
+/// which leaves TF alone, and a page fault in the copy of ring 3's arguments.
 fn trap_in_kernel(k: &mut KernelAsm<'_>) -> Asm {
     let copy = k.address(Routine::KiSystemServiceCopyArguments);
     let back = k.address(Routine::KiSystemServiceReturn);
     k.begin(Routine::KiTrapKernel)?;
+    k.a.cmp(ebx, vector::DEBUG)?;
+    k.jne(Routine::KiTrapKernelPageFault)?;
+    for (entry, traced) in [
+        (Routine::KiFastCallEntry, Routine::KiFastCallEntryWithSingleStep),
+        (Routine::KiFastCallEntryRtm, Routine::KiFastCallEntryRtmWithSingleStep),
+    ] {
+        let other = &mut k.a.create_label();
+        let (entry, traced) = (k.address(entry), k.address(traced));
+        k.a.cmp(dword_ptr(ebp + trap_frame::EIP), entry)?;
+        k.a.jne(*other)?;
+        k.a.mov(dword_ptr(ebp + trap_frame::EIP), traced)?;
+        k.a.and(dword_ptr(ebp + trap_frame::EFLAGS), !eflags::TF)?;
+        k.jmp(Routine::Kei386EoiHelper)?;
+        k.a.set_label(other)?;
+        k.a.nop()?;
+    }
+    k.jmp(Routine::KeBugCheck)?;
+
+    k.begin(Routine::KiTrapKernelPageFault)?;
     k.a.cmp(ebx, vector::PAGE_FAULT)?;
     k.jne(Routine::KeBugCheck)?;
     k.a.cmp(dword_ptr(ebp + trap_frame::EIP), copy)?;
