@@ -1,8 +1,12 @@
 //! Writing outputs the way build systems want them.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+
+/// How many names for a new file are tried.
+const ATTEMPTS: u32 = 1000;
 
 /// Writes a file unless it has these bytes already, so that what depends on it is not built again. Tells whether it
 /// wrote.
@@ -26,8 +30,8 @@ pub fn write_if_changed(path: &Path, bytes: &[u8]) -> io::Result<bool> {
         fs::OpenOptions::new().write(true).open(&target)?.write_all(bytes)?;
         return Ok(true);
     }
-    let temporary = temporary_beside(&target)?;
-    let written = write_new(&temporary, bytes)
+    let (temporary, file) = create_beside(&target)?;
+    let written = write_all(file, bytes)
         .and_then(|()| keep_permissions(&target, &temporary))
         .and_then(|()| fs::rename(&temporary, &target));
     if let Err(error) = written {
@@ -59,16 +63,25 @@ fn is_special(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }
 
-fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
+/// Makes a new file in the same directory, where a rename is one step. Others may write the same output meanwhile, and
+/// so its name must be nobody else's.
+fn create_beside(path: &Path) -> io::Result<(PathBuf, fs::File)> {
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
-    let mut hidden = std::ffi::OsString::from(".");
-    hidden.push(name);
-    hidden.push(format!(".{}.tmp", std::process::id()));
-    Ok(path.with_file_name(hidden))
+    let mut attempt = 0;
+    loop {
+        let mut hidden = OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{}-{attempt}.tmp", std::process::id()));
+        let temporary = path.with_file_name(hidden);
+        match fs::File::create_new(&temporary) {
+            Ok(file) => return Ok((temporary, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < ATTEMPTS => attempt += 1,
+            Err(error) => return Err(error),
+        }
+    }
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = fs::File::create(path)?;
+fn write_all(mut file: fs::File, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.flush()
 }
@@ -107,6 +120,17 @@ mod tests {
         assert!(write_if_changed(&directory.path().join("no/such/out.s"), b"x").is_err());
         assert!(write_if_changed(Path::new(""), b"x").is_err());
         assert!(names(directory.path()).is_empty());
+    }
+
+    #[test]
+    fn files_in_the_way_are_left_alone() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("out.s");
+        let other = directory.path().join(format!(".out.s.{}-0.tmp", std::process::id()));
+        fs::write(&other, b"another's").expect("it writes");
+        assert!(write_if_changed(&path, b"ours").expect("it writes"));
+        assert_eq!(fs::read(&other).expect("it is there"), b"another's");
+        assert_eq!(fs::read(&path).expect("it is there"), b"ours");
     }
 
     #[cfg(unix)]

@@ -21,14 +21,17 @@ impl Diagnostics {
         let mut text = String::new();
         let shown = self.shown();
         for item in &shown {
+            if !text.is_empty() {
+                text.push('\n');
+            }
             text.push_str(&self.headline(item));
             text.push('\n');
             text.push_str(&renderer.render(&[self.group(item)]));
-            text.push_str("\n\n");
+            text.push('\n');
         }
         let more = self.len() - shown.len();
         if more > 0 {
-            text.push_str(&format!("{}: ... and {more} more\n", self.file()));
+            text.push_str(&format!("\n{}: ... and {more} more\n", self.file()));
         }
         text
     }
