@@ -62,28 +62,29 @@ impl<'a> Checker<'a> {
     /// Checks the counts against each other.
     fn check_both(&mut self, line: Line<'a>, word: Word<'a>, counts: Counts) -> bool {
         let Counts { i386, wide } = counts;
-        let label = label(line, word.span(), "");
+        // Only made when something is wrong: most lists are right.
+        let label = || label(line, word.span(), "");
         if wide > i386 {
             let (params, dwords) = (plural(wide.into(), "parameter"), plural(i386.into(), "dword"));
             let help = "in `5/4` the dwords on i386 come first, then the parameters on amd64, each of a dword or more";
-            self.say(Code::FewerDwords, format!("{params} do not fit into {dwords}"), label, help);
+            self.say(Code::FewerDwords, format!("{params} do not fit into {dwords}"), label(), help);
             return false;
         }
         if wide > limits::ARGS_AMD64 {
             let message = format!("{wide} arguments are more than the {} of an amd64 service", limits::ARGS_AMD64);
             let help = "nothing to do if the list is for i386 alone";
-            self.say(Code::TooManyForAmd64, message, label, help);
+            self.say(Code::TooManyForAmd64, message, label(), help);
         }
         true
     }
 
     fn check_count(&mut self, line: Line<'a>, word: Word<'a>, kind: &Kind) -> Option<u8> {
-        let shown = quoted(word.text);
-        let label = label(line, word.span(), "");
+        let shown = || quoted(word.text);
+        let label = || label(line, word.span(), "");
         if word.text.is_empty() {
             let message = "a count is missing beside the `/`";
             let help = "write the dwords on i386, `/`, and the parameters on amd64, as in `5/4`";
-            self.say(Code::BadCount, message, label, help);
+            self.say(Code::BadCount, message, label(), help);
             return None;
         }
         if let Some(digits) = hex_digits(word.text) {
@@ -91,26 +92,26 @@ impl<'a> Checker<'a> {
                 |_| "counts are decimal".to_owned(),
                 |count| format!("counts are decimal: write `{count}`"),
             );
-            self.say(Code::HexCount, format!("the count {shown} is hexadecimal"), label, help);
+            self.say(Code::HexCount, format!("the count {} is hexadecimal", shown()), label(), help);
             return None;
         }
         if !word.text.bytes().all(|byte| byte.is_ascii_digit()) {
             let help = "write how many arguments the service takes in decimal, 0 if none";
-            self.say(Code::BadCount, format!("the count {shown} is not a number"), label, help);
+            self.say(Code::BadCount, format!("the count {} is not a number", shown()), label(), help);
             return None;
         }
         // Digits that do not fit a number are over every limit.
         let count = parse_decimal(word.text).and_then(|count| u8::try_from(count).ok());
         let Some(count) = count.filter(|&count| count <= kind.limit) else {
             let message =
-                format!("the count {shown} is over the limit of {} arguments for {}", kind.limit, kind.service);
-            self.say(Code::TooManyArguments, message, label, kind.reason);
+                format!("the count {} is over the limit of {} arguments for {}", shown(), kind.limit, kind.service);
+            self.say(Code::TooManyArguments, message, label(), kind.reason);
             return None;
         };
         if word.text.len() > 1 && word.text.starts_with('0') {
-            let message = format!("the count {shown} is read as {count}, not as octal");
+            let message = format!("the count {} is read as {count}, not as octal", shown());
             let help = format!("write `{count}`: other tools take a leading 0 for octal");
-            self.say(Code::OctalCount, message, label, help);
+            self.say(Code::OctalCount, message, label(), help);
         }
         Some(count)
     }

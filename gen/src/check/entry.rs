@@ -71,20 +71,19 @@ impl<'a> Checker<'a> {
 fn name_mistake(name: &str) -> Option<(Code, String, String)> {
     let identifier = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    let shown = quoted(name);
     if !identifier || name.len() > limits::NAME_CHARS || name == "Nt" {
+        let message = format!("{} is not the name of a service", quoted(name));
         let help = format!("a name is `Nt`, then letters, digits and `_`, at most {} characters", limits::NAME_CHARS);
-        return Some((Code::BadName, format!("{shown} is not the name of a service"), help));
+        return Some((Code::BadName, message, help));
     }
+    let meant = |stem: &str| quoted(&format!("Nt{stem}"));
     let help = match name.split_at_checked(2) {
         Some(("Nt", _)) => return None,
-        Some(("Zw", stem)) => format!("write {}; its Zw twin is derived", quoted(&format!("Nt{stem}"))),
-        Some((prefix, stem)) if prefix.eq_ignore_ascii_case("nt") => {
-            format!("write {}", quoted(&format!("Nt{stem}")))
-        }
-        _ => format!("is it {}?", quoted(&format!("Nt{name}"))),
+        Some(("Zw", stem)) => format!("write {}; its Zw twin is derived", meant(stem)),
+        Some((prefix, stem)) if prefix.eq_ignore_ascii_case("nt") => format!("write {}", meant(stem)),
+        _ => format!("is it {}?", meant(name)),
     };
-    Some((Code::NoNtPrefix, format!("{shown} does not start with `Nt`"), help))
+    Some((Code::NoNtPrefix, format!("{} does not start with `Nt`", quoted(name)), help))
 }
 
 /// A comment as a doc comment: one line of plain text.
