@@ -1,15 +1,36 @@
 //! Images that run. Each record is compared with what the plan says, fact by fact.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use iced_x86::code_asm::{CodeAssembler, dword_ptr, eax, edx, esp};
 use ntgate_gen::stub::Stub;
 
-use super::super::record::{self, EFLAGS_BEFORE, NO_HANDLER, PAST_END, fact};
 use super::*;
+use crate::machine::cpuid::Model;
+use crate::machine::{Exit, Machine};
+use crate::nt::record::{self, EFLAGS_BEFORE, NO_HANDLER, PAST_END, fact};
 
-/// The log of an image under QEMU, and the value it wrote to the exit port.
+/// Runs an image on a CPU model of the bundled machine's names; gives the log and the value at the exit port.
+type Boot = fn(&Image, &str) -> (String, u32);
+
+/// Guest instructions that no image here comes near.
+const BUDGET: u64 = 100_000_000;
+
+/// Boots on the bundled machine.
+fn bundled(image: &Image, cpu: &str) -> (String, u32) {
+    let mut machine = Machine::new(Model::by_name(cpu).expect("there is such a model"), 32 << 20);
+    machine.load(&image.elf).expect("it can be loaded");
+    let exit = machine.run(BUDGET);
+    let log = String::from_utf8(machine.take_console()).expect("the log is ASCII");
+    match exit {
+        Exit::Port(value) => (log, value),
+        other => panic!("{cpu}: {other:?} after {:?}", log.lines().last()),
+    }
+}
+
+/// Boots under QEMU.
 fn qemu(image: &Image, cpu: &str) -> (String, u32) {
+    let cpu = if cpu == "core2" { "core2duo" } else { cpu };
     let name = format!("ntgate-nt-{}-{cpu}-{:?}", std::process::id(), std::thread::current().id());
     let path = std::env::temp_dir().join(name);
     let (elf, log) = (path.with_extension("elf"), path.with_extension("log"));
@@ -17,12 +38,32 @@ fn qemu(image: &Image, cpu: &str) -> (String, u32) {
     let mut command = Command::new("qemu-system-i386");
     command.args(["-display", "none", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
     command.arg("-cpu").arg(cpu).arg("-kernel").arg(&elf);
-    command.arg("-debugcon").arg(format!("file:{}", log.display()));
+    command.arg("-debugcon").arg(format!("file:{}", log.display())).stderr(Stdio::null());
     let status = command.status().expect("qemu-system-i386 is there");
     let text = std::fs::read_to_string(&log).expect("there is a log");
     let _ = (std::fs::remove_file(&elf), std::fs::remove_file(&log));
     let code = status.code().expect("it ended by itself");
     (text, code as u32 >> 1)
+}
+
+/// Makes two tests of one: on the bundled machine, and under QEMU if asked for.
+macro_rules! on_both_machines {
+    ($($name:ident)*) => {
+        mod on_the_bundled_machine {
+            $(#[test] fn $name() { super::$name(super::bundled); })*
+        }
+        mod under_qemu {
+            $(#[test] #[ignore = "needs qemu-system-i386"] fn $name() { super::$name(super::qemu); })*
+        }
+    };
+}
+
+on_both_machines! {
+    every_set_runs_on_every_cpu
+    a_fault_in_ring_3_is_recorded_and_the_next_call_is_made
+    single_stepping_over_sysenter_comes_back_through_iretd
+    faults_in_ring_0_stop_the_machine
+    numbers_of_the_gui_table_are_invalid_without_a_gui
 }
 
 /// The records of a log.
@@ -80,10 +121,10 @@ fn expected(plan: &Plan, image: &Image, set: usize, call: usize, sysenter: bool)
 }
 
 /// All sets of the whole list; gives the number of records.
-fn whole_list(cpu: &str, cpu_line: &str, sysenter: bool) -> usize {
+fn whole_list(boot: Boot, cpu: &str, cpu_line: &str, sysenter: bool) -> usize {
     let plan = plan(LIST, &Shape::ALL);
     let image = build(&SRV2003, &plan).expect("it builds");
-    let (log, exit) = qemu(&image, cpu);
+    let (log, exit) = boot(&image, cpu);
     assert_eq!(exit, 0, "{}", log.lines().last().unwrap_or_default());
     let mut lines = log.lines();
     assert_eq!(lines.next(), Some("ntgate 1 profile srv2003 services 298 sets 7"));
@@ -122,33 +163,60 @@ fn whole_list(cpu: &str, cpu_line: &str, sysenter: bool) -> usize {
     records.len()
 }
 
-#[test]
-#[ignore = "needs qemu-system-i386"]
-fn every_set_runs_on_every_cpu() {
+fn every_set_runs_on_every_cpu(boot: Boot) {
     let with = 6 * (298 + 3) + 298 + 2;
     let without = with - (298 + 3);
     let pentium = "cpu cpuid 1 family 5 model 4 stepping 3 sep 0 sysenter 0";
-    assert_eq!(whole_list("pentium", pentium, false), without);
+    assert_eq!(whole_list(boot, "pentium", pentium, false), without);
     let pentium2 = "cpu cpuid 1 family 6 model 5 stepping 2 sep 1 sysenter 1";
-    assert_eq!(whole_list("pentium2", pentium2, true), with);
+    assert_eq!(whole_list(boot, "pentium2", pentium2, true), with);
     let core2 = "cpu cpuid 1 family 6 model f stepping b sep 1 sysenter 1";
-    assert_eq!(whole_list("core2duo", core2, true), with);
+    assert_eq!(whole_list(boot, "core2", core2, true), with);
+}
+
+/// The log of a one-service list, its first and only set being `sysenter`.
+fn sysenter_log(boot: Boot, cpu: &str) -> String {
+    let image = build(&SRV2003, &plan("NtA 1\n", &[Shape::Sysenter])).expect("it builds");
+    let (log, exit) = boot(&image, cpu);
+    assert_eq!(exit, 0);
+    log
+}
+
+#[test]
+fn a_486_without_cpuid_has_no_sysenter() {
+    let log = sysenter_log(bundled, "486");
+    assert!(log.contains("\ncpu cpuid 0\nset 0 sysenter skipped\ndone 00000000\n"), "{log}");
+    whole_list(bundled, "486", "cpu cpuid 0", false);
+}
+
+#[test]
+fn the_sep_bit_of_the_pentium_pro_is_not_believed() {
+    let log = sysenter_log(bundled, "pentium-pro");
+    assert!(log.contains(" family 6 model 1 stepping "), "{log}");
+    assert!(log.contains(" sep 1 sysenter 0\nset 0 sysenter skipped\n"), "{log}");
 }
 
 #[test]
 #[ignore = "needs qemu-system-i386"]
-fn the_sep_bit_of_a_pentium_pro_is_not_believed() {
+fn the_sep_bit_counts_from_model_3_stepping_3() {
     for (cpu, line) in [
         ("pentium2,model=1,stepping=9", "cpu cpuid 1 family 6 model 1 stepping 9 sep 1 sysenter 0"),
         ("pentium2,model=3,stepping=2", "cpu cpuid 1 family 6 model 3 stepping 2 sep 1 sysenter 0"),
         ("pentium2,model=3,stepping=3", "cpu cpuid 1 family 6 model 3 stepping 3 sep 1 sysenter 1"),
         ("pentium,+sep", "cpu cpuid 1 family 5 model 4 stepping 3 sep 1 sysenter 0"),
     ] {
-        let image = build(&SRV2003, &plan("NtA 1\n", &[Shape::Sysenter])).expect("it builds");
-        let (log, exit) = qemu(&image, cpu);
-        assert_eq!(exit, 0);
+        let log = sysenter_log(qemu, cpu);
         assert!(log.contains(line), "{log}");
         assert_eq!(log.contains("set 0 sysenter skipped"), line.ends_with('0'));
+    }
+}
+
+#[test]
+#[ignore = "needs qemu-system-i386"]
+fn both_machines_write_the_same_log() {
+    let image = build(&SRV2003, &plan(LIST, &Shape::ALL)).expect("it builds");
+    for cpu in ["pentium", "pentium2", "core2"] {
+        assert!(bundled(&image, cpu) == qemu(&image, cpu), "{cpu}");
     }
 }
 
@@ -159,9 +227,7 @@ fn code(stub: &Stub, emit: impl Fn(&mut CodeAssembler) -> Result<(), iced_x86::I
     Stub { instructions: a.take_instructions(), relocations: Vec::new(), ..stub.clone() }
 }
 
-#[test]
-#[ignore = "needs qemu-system-i386"]
-fn a_fault_in_ring_3_is_recorded_and_the_next_call_is_made() {
+fn a_fault_in_ring_3_is_recorded_and_the_next_call_is_made(boot: Boot) {
     let mut plan = plan("NtA 1\nNtB 0\nNtC 0\nNtD 0\nNtE 0\n", &[Shape::Int2e]);
     let stubs = &mut plan.sets[0].stubs;
     stubs[0] = code(&stubs[0], |a| a.hlt());
@@ -169,7 +235,7 @@ fn a_fault_in_ring_3_is_recorded_and_the_next_call_is_made() {
     stubs[2] = code(&stubs[2], |a| a.mov(dword_ptr(SRV2003.shared_user), eax));
     stubs[3] = code(&stubs[3], |a| a.int3());
     let image = build(&SRV2003, &plan).expect("it builds");
-    let (log, exit) = qemu(&image, "pentium2");
+    let (log, exit) = boot(&image, "pentium2");
     assert_eq!(exit, 0, "{log}");
     let records = records(&log);
     let stubs = &image.sets[0].stub_addresses;
@@ -188,9 +254,7 @@ fn a_fault_in_ring_3_is_recorded_and_the_next_call_is_made() {
     assert_eq!(records[0][fact::EFLAGS], EFLAGS_BEFORE, "without RF");
 }
 
-#[test]
-#[ignore = "needs qemu-system-i386"]
-fn single_stepping_over_sysenter_comes_back_through_iretd() {
+fn single_stepping_over_sysenter_comes_back_through_iretd(boot: Boot) {
     let mut plan = plan("NtA 0\n", &[Shape::Sysenter]);
     let stub = &mut plan.sets[0].stubs[0];
     *stub = code(stub, |a| {
@@ -204,7 +268,7 @@ fn single_stepping_over_sysenter_comes_back_through_iretd() {
     for form in [SystemCallForm::Pointer, SystemCallForm::Code] {
         plan.sets[0].form = form;
         let image = build(&SRV2003, &plan).expect("it builds");
-        let (log, exit) = qemu(&image, "pentium2");
+        let (log, exit) = boot(&image, "pentium2");
         assert_eq!(exit, 0, "{log}");
         let record = &records(&log)[0];
         assert_eq!(record[fact::HANDLER_RUNS], 1);
@@ -218,14 +282,12 @@ fn single_stepping_over_sysenter_comes_back_through_iretd() {
     }
 }
 
-#[test]
-#[ignore = "needs qemu-system-i386"]
-fn faults_in_ring_0_stop_the_machine() {
+fn faults_in_ring_0_stop_the_machine(boot: Boot) {
     let mut broken = plan("NtA 1\nNtB 2\n", &[Shape::Int2e, Shape::Zw]);
     let stub = &mut broken.sets[1].stubs[1];
     *stub = code(stub, |a| a.mov(eax, dword_ptr(0x1234)));
     let image = build(&SRV2003, &broken).expect("it builds");
-    let (log, exit) = qemu(&image, "pentium2");
+    let (log, exit) = boot(&image, "pentium2");
     assert_eq!(exit, 1);
     let last = log.lines().last().expect("there is a line");
     let eip = image.sets[1].stub_addresses[1];
@@ -239,7 +301,7 @@ fn faults_in_ring_0_stop_the_machine() {
         a.push(eax)
     });
     let image = build(&SRV2003, &broken).expect("it builds");
-    let (log, exit) = qemu(&image, "pentium2");
+    let (log, exit) = boot(&image, "pentium2");
     assert_eq!(exit, 1);
     let eip = image.sets[1].stub_addresses[1] + 5;
     let last = log.lines().last().expect("there is a line");
@@ -248,16 +310,14 @@ fn faults_in_ring_0_stop_the_machine() {
     // The boot after that goes on behind it.
     broken.start = Start { set: 1, call: PAST_END };
     let image = build(&SRV2003, &broken).expect("it builds");
-    let (log, exit) = qemu(&image, "pentium2");
+    let (log, exit) = boot(&image, "pentium2");
     assert_eq!(exit, 0);
     let calls: Vec<u32> = records(&log).iter().map(|record| record[fact::CALL]).collect();
     assert_eq!(calls, [0x1_8000, 0x1_8001]);
     assert!(!log.contains("set 0"));
 }
 
-#[test]
-#[ignore = "needs qemu-system-i386"]
-fn numbers_of_the_gui_table_are_invalid_without_a_gui() {
+fn numbers_of_the_gui_table_are_invalid_without_a_gui(boot: Boot) {
     let mut plan = plan("NtA 1\n", &[Shape::Int2e, Shape::Zw]);
     for set in &mut plan.sets {
         for (stub, number) in
@@ -268,9 +328,9 @@ fn numbers_of_the_gui_table_are_invalid_without_a_gui() {
         }
     }
     let image = build(&SRV2003, &plan).expect("it builds");
-    let (log, exit) = qemu(&image, "pentium2");
+    let (log, exit) = boot(&image, "pentium2");
     assert_eq!(exit, 0, "{log}");
-    for records in records(&log).chunks(if plan.sets.len() > 1 { 4 } else { 3 }) {
+    for records in records(&log).chunks(4) {
         // Bits 13 to 31 of a number mean nothing.
         assert_eq!(records[0][fact::HANDLER], 0);
         assert_eq!(records[0][fact::NUMBER], 0xFFFF_E000);
