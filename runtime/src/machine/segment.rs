@@ -151,6 +151,12 @@ impl Segment {
         self.descriptor.present()
     }
 
+    /// All 4 GiB, readable and writable, from linear address 0 on.
+    #[inline]
+    pub fn is_flat(&self) -> bool {
+        self.base == 0 && self.write_end == 1 << 32
+    }
+
     /// An expand-down data segment.
     pub fn expands_down(&self) -> bool {
         !self.descriptor.is_system() && self.descriptor.kind() & 0xC == 4
