@@ -8,6 +8,7 @@
 use super::core::{Core, reg, seg};
 use super::fault::{Flow, Stop, Vector};
 use super::memory::PAGE;
+use super::mode::is_canonical;
 use super::paging::Access;
 use super::width::Width;
 
@@ -23,10 +24,10 @@ impl Core {
     pub(crate) fn try_load<W: Width>(&self, segment: u8, offset: u64) -> Option<W> {
         let size = u64::from(W::BYTES);
         let s = &self.segs[(segment & 7) as usize];
-        if offset + size > s.read_end {
+        if offset.wrapping_add(size) > s.read_end {
             return None;
         }
-        self.try_load_flat(s.base + offset & 0xFFFF_FFFF)
+        self.try_load_flat(s.origin.wrapping_add(offset) & self.ip_mask)
     }
 
     /// Writes an operand the short way.
@@ -34,10 +35,10 @@ impl Core {
     pub(crate) fn try_store<W: Width>(&mut self, segment: u8, offset: u64, value: W) -> Option<()> {
         let size = u64::from(W::BYTES);
         let s = &self.segs[(segment & 7) as usize];
-        if offset + size > s.write_end {
+        if offset.wrapping_add(size) > s.write_end {
             return None;
         }
-        self.try_store_flat(s.base + offset & 0xFFFF_FFFF, value)
+        self.try_store_flat(s.origin.wrapping_add(offset) & self.ip_mask, value)
     }
 
     /// Reads an operand in a flat segment the short way.
@@ -89,6 +90,9 @@ impl Core {
 
     /// The linear address of `size` bytes, after the segment's checks (SDM vol. 3, 5.3 to 5.5).
     pub(crate) fn checked_linear(&mut self, segment: u8, offset: u64, size: u64, write: bool) -> Result<u64, Stop> {
+        if self.is_long() {
+            return self.checked_long(segment, offset, size);
+        }
         let s = &self.segs[(segment & 7) as usize];
         let kind = s.descriptor;
         let granted = if write { kind.is_writable_data() } else { kind.is_readable() };
@@ -96,7 +100,23 @@ impl Core {
             let vector = if segment == seg::SS { Vector::StackFault } else { Vector::GeneralProtection };
             return Err(self.raise(vector, 0));
         }
-        Ok(s.base + offset & 0xFFFF_FFFF)
+        Ok(s.origin.wrapping_add(offset) & self.ip_mask)
+    }
+
+    /// The linear address of `size` bytes in 64-bit mode: canonical, or #GP(0) or #SS(0) (SDM vol. 1, 3.3.7.1).
+    fn checked_long(&mut self, segment: u8, offset: u64, size: u64) -> Result<u64, Stop> {
+        let linear = self.segs[(segment & 7) as usize].origin.wrapping_add(offset);
+        if !is_canonical(linear) || !is_canonical(linear.wrapping_add(size - 1)) {
+            let vector = if segment == seg::SS { Vector::StackFault } else { Vector::GeneralProtection };
+            return Err(self.raise(vector, 0));
+        }
+        Ok(linear)
+    }
+
+    /// The width of addresses that descriptor tables and the TSS are at.
+    #[inline(always)]
+    pub(crate) fn system_mask(&self) -> u64 {
+        if self.long_mode() { u64::MAX } else { 0xFFFF_FFFF }
     }
 
     #[cold]
@@ -115,9 +135,9 @@ impl Core {
 
     /// Faults unless `size` bytes (at most 8) can be written with the current rights.
     fn probe_write(&mut self, linear: u64, size: u64) -> Flow {
-        let access = Access { write: true, user: self.user() };
+        let access = Access::write(self.user());
         self.translate(linear, access)?;
-        let last = linear + (size - 1) & 0xFFFF_FFFF;
+        let last = linear.wrapping_add(size - 1) & self.ip_mask;
         if last / PAGE != linear / PAGE {
             self.translate(last, access)?;
         }
@@ -126,13 +146,13 @@ impl Core {
 
     /// Reads at a linear address, with user or supervisor rights.
     pub(crate) fn load_linear<W: Width>(&mut self, linear: u64, user: bool) -> Result<W, Stop> {
-        let access = Access { write: false, user };
+        let access = Access::read(user);
         let first = self.translate(linear, access)?;
         let (low, size) = ((PAGE - linear % PAGE).min(8), u64::from(W::BYTES));
         if low >= size {
             return Ok(self.memory.read(first));
         }
-        let second = self.translate(linear + low & 0xFFFF_FFFF, access)?;
+        let second = self.translate(linear.wrapping_add(low) & self.ip_mask, access)?;
         let byte = |i: u64| {
             let at = if i < low { first + i } else { second + i - low };
             u64::from(self.memory.read::<u8>(at))
@@ -142,14 +162,14 @@ impl Core {
 
     /// Writes at a linear address, with user or supervisor rights.
     pub(crate) fn store_linear<W: Width>(&mut self, linear: u64, value: W, user: bool) -> Flow {
-        let access = Access { write: true, user };
+        let access = Access::write(user);
         let first = self.translate(linear, access)?;
         let (low, size) = ((PAGE - linear % PAGE).min(8), u64::from(W::BYTES));
         let mut hit = false;
         if low >= size {
             hit = self.memory.write(first, value);
         } else {
-            let second = self.translate(linear + low & 0xFFFF_FFFF, access)?;
+            let second = self.translate(linear.wrapping_add(low) & self.ip_mask, access)?;
             for i in 0..size {
                 let at = if i < low { first + i } else { second + i - low };
                 hit |= self.memory.write(at, (value.zx() >> (8 * i)) as u8);
@@ -162,7 +182,7 @@ impl Core {
     /// (SDM vol. 3, 4.6.1, implicit supervisor-mode accesses).
     #[inline]
     pub(crate) fn load_system<W: Width>(&mut self, linear: u64) -> Result<W, Stop> {
-        let (linear, size) = (linear & 0xFFFF_FFFF, u64::from(W::BYTES));
+        let (linear, size) = (linear & self.system_mask(), u64::from(W::BYTES));
         if let Some(physical) = self.tlb.entry(false, linear).for_read(linear, size) {
             if let Some(value) = W::read(self.memory.ram(), physical as usize) {
                 return Ok(value);
@@ -174,7 +194,7 @@ impl Core {
     /// Writes a processor structure. Code that the guest keeps in the same bytes is found stale at the block's end.
     #[inline]
     pub(crate) fn store_system<W: Width>(&mut self, linear: u64, value: W) -> Flow {
-        let (linear, size) = (linear & 0xFFFF_FFFF, u64::from(W::BYTES));
+        let (linear, size) = (linear & self.system_mask(), u64::from(W::BYTES));
         if let Some(physical) = self.tlb.entry(false, linear).for_write(linear, size) {
             if self.memory.write_plain(physical, value).is_some() {
                 return Ok(());
@@ -189,17 +209,20 @@ impl Core {
     /// Pushes an operand on a flat 32-bit stack, the short way.
     #[inline(always)]
     pub(crate) fn try_push<W: Width>(&mut self, value: W) -> Option<()> {
-        let sp = u64::from((self.regs[reg::SP as usize] as u32).wrapping_sub(W::BYTES));
+        let sp = self.regs[reg::SP as usize];
+        // 64-bit pushes are those of 64-bit mode.
+        let sp = if W::BITS == 64 { sp.wrapping_sub(8) } else { u64::from((sp as u32).wrapping_sub(W::BYTES)) };
         self.try_store_flat(sp, value)?;
         self.regs[reg::SP as usize] = sp;
         Some(())
     }
 
-    /// Releases bytes of a flat 32-bit stack.
+    /// Releases bytes of a flat 32-bit stack, or with 64-bit operands of a 64-bit one.
     #[inline(always)]
-    pub(crate) fn release(&mut self, bytes: u32) {
+    pub(crate) fn release<W: Width>(&mut self, bytes: u32) {
         let slot = &mut self.regs[reg::SP as usize];
-        *slot = u64::from((*slot as u32).wrapping_add(bytes));
+        let sp = slot.wrapping_add(u64::from(bytes));
+        *slot = if W::BITS == 64 { sp } else { sp & 0xFFFF_FFFF };
     }
 
     /// Pushes an operand. ESP changes only if the write succeeds.
@@ -217,7 +240,7 @@ impl Core {
     pub(crate) fn pop<W: Width>(&mut self) -> Result<W, Stop> {
         let sp = self.sp();
         let value = self.load(seg::SS, sp)?;
-        self.set_sp(sp + u64::from(W::BYTES));
+        self.set_sp(sp.wrapping_add(u64::from(W::BYTES)));
         Ok(value)
     }
 }

@@ -6,7 +6,8 @@ use super::core::{Core, seg};
 use super::exec;
 use super::fault::{Flow, Stop};
 use super::memory::{PAGE, PAGE_MASK};
-use super::op::{After, Op, run};
+use super::mode::is_canonical;
+use super::op::{After, Op, Way, run};
 use super::paging::Access;
 
 /// The longest instruction (SDM vol. 2, 2.3.11).
@@ -78,11 +79,11 @@ impl Blocks {
     fn find(&mut self, core: &mut Core) -> Result<(u32, bool), Stop> {
         core.block_ip = core.ip;
         let linear = core.fetch_linear(core.ip, 1)?;
-        let physical = core.translate(linear, Access { write: false, user: core.cpl == 3 })?;
+        let physical = core.translate(linear, Access::fetch(core.cpl == 3))?;
         let mode = core.mode();
         if let Some(index) = self.cached(physical, mode) {
-            let last = core.ip + u64::from(self.all[index as usize].len) - 1;
-            if last <= u64::from(core.segs[seg::CS as usize].limit) {
+            let last = core.ip.wrapping_add(u64::from(self.all[index as usize].len) - 1);
+            if core.is_long() || last <= u64::from(core.segs[seg::CS as usize].limit) {
                 return Ok((index, true));
             }
         }
@@ -153,19 +154,39 @@ impl Core {
     /// The linear address to fetch `size` bytes from; #GP(0) outside the code segment.
     fn fetch_linear(&mut self, ip: u64, size: u64) -> Result<u64, Stop> {
         let code = &self.segs[seg::CS as usize];
-        if !code.contains(ip, size) {
+        let inside = if self.is_long() { is_canonical(ip) } else { code.contains(ip, size) };
+        if !inside {
             return Err(self.gp(0));
         }
-        Ok(code.base + ip & 0xFFFF_FFFF)
+        let code = &self.segs[seg::CS as usize];
+        Ok(code.origin.wrapping_add(ip) & self.ip_mask)
+    }
+
+    /// The default size of code, as a decoder takes it.
+    fn bitness(&self) -> u32 {
+        match (self.is_long(), self.segs[seg::CS as usize].descriptor.big()) {
+            (true, _) => 64,
+            (false, true) => 32,
+            (false, false) => 16,
+        }
+    }
+
+    /// Which way decoded instructions may reach memory.
+    fn way(&self) -> Way {
+        match (self.is_long(), self.is_flat()) {
+            (true, _) => Way::Long,
+            (false, true) => Way::Simple,
+            (false, false) => Way::Careful,
+        }
     }
 
     /// The text of the instruction at an address of the current code segment, for a message; what can't be read is left out.
     pub(crate) fn disassemble(&mut self, ip: u64) -> String {
         let mut bytes = Vec::new();
-        let base = self.segs[seg::CS as usize].base;
+        let base = self.segs[seg::CS as usize].origin;
         for i in 0..LONGEST as u64 {
             let saved = (self.fault, self.cr2);
-            match self.load_linear::<u8>(base + ip + i & 0xFFFF_FFFF, false) {
+            match self.load_linear::<u8>(base.wrapping_add(ip + i) & self.ip_mask, false) {
                 Ok(byte) => bytes.push(byte),
                 Err(_) => {
                     (self.fault, self.cr2) = saved;
@@ -173,7 +194,7 @@ impl Core {
                 }
             }
         }
-        let bitness = if self.segs[seg::CS as usize].descriptor.big() { 32 } else { 16 };
+        let bitness = self.bitness();
         let mut decoder = Decoder::with_ip(bitness, &bytes, ip, DecoderOptions::NONE);
         let mut text = String::new();
         let mut formatter = iced_x86::IntelFormatter::new();
@@ -210,8 +231,9 @@ fn inside(core: &Core, physical: u64) -> bool {
 fn crossing(core: &mut Core, mut bytes: Vec<u8>) -> Result<Vec<u8>, Stop> {
     let missing = LONGEST - bytes.len().min(LONGEST);
     for _ in 0..missing {
-        let linear = core.fetch_linear(core.ip + bytes.len() as u64, 1)?;
-        bytes.push(core.load_linear(linear, core.cpl == 3)?);
+        let linear = core.fetch_linear(core.ip.wrapping_add(bytes.len() as u64), 1)?;
+        let physical = core.translate(linear, Access::fetch(core.cpl == 3))?;
+        bytes.push(core.memory.read(physical));
         if whole_instruction(core, &bytes) {
             break;
         }
@@ -220,7 +242,7 @@ fn crossing(core: &mut Core, mut bytes: Vec<u8>) -> Result<Vec<u8>, Stop> {
 }
 
 fn decoder<'a>(core: &Core, bytes: &'a [u8]) -> Decoder<'a> {
-    let bitness = if core.segs[seg::CS as usize].descriptor.big() { 32 } else { 16 };
+    let bitness = core.bitness();
     // IPs count from the block's start: blocks do not know where they will run.
     Decoder::with_ip(bitness, bytes, 0, DecoderOptions::NO_MPFX_0FBC | DecoderOptions::NO_MPFX_0FBD)
 }
@@ -244,11 +266,11 @@ fn decode_run(core: &Core, bytes: &[u8]) -> (Vec<Op>, usize) {
         }
         let end = decoder.position();
         let limit = u64::from(core.segs[seg::CS as usize].limit);
-        let beyond = core.ip + end as u64 - 1 > limit;
+        let beyond = !core.is_long() && core.ip + end as u64 - 1 > limit;
         if beyond && !ops.is_empty() {
             break;
         }
-        let mut op = Op::new(run!(outside), len as u16, end as u16, core.is_flat());
+        let mut op = Op::new(run!(outside), len as u16, end as u16, core.way());
         let after = if beyond { After::Ends } else { exec::lower(&instruction, &mut op, core.model) };
         ops.push(op);
         len = end;

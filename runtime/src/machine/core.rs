@@ -22,6 +22,10 @@ pub(crate) mod reg {
     pub(crate) const DI: u8 = 7;
     /// Always zero: the base or index that an address does not have.
     pub(crate) const ZERO: u8 = 16;
+    /// Not a register: the base of an address that is relative to the next instruction.
+    pub(crate) const IP: u8 = 17;
+    /// Not a register: the base of an address that stands in the instruction, 64 bits of it.
+    pub(crate) const ABSOLUTE: u8 = 18;
     /// Added to a byte register's number for AH, CH, DH, BH.
     pub(crate) const HIGH: u8 = 0x80;
 }
@@ -54,8 +58,19 @@ pub const CR0_AM: u32 = 1 << 18;
 pub const CR0_PG: u32 = 1 << 31;
 /// CR4: page-size extensions (4 MiB pages).
 pub const CR4_PSE: u32 = 1 << 4;
+/// CR4: physical-address extension (8-byte paging entries).
+pub const CR4_PAE: u32 = 1 << 5;
 /// CR4: time-stamp disable: `RDTSC` only at CPL 0.
 pub const CR4_TSD: u32 = 1 << 2;
+
+/// EFER: `SYSCALL` enable.
+pub const EFER_SCE: u64 = 1 << 0;
+/// EFER: long mode enable.
+pub const EFER_LME: u64 = 1 << 8;
+/// EFER: long mode active; set by the processor when paging comes on with LME set.
+pub const EFER_LMA: u64 = 1 << 10;
+/// EFER: no-execute enable.
+pub const EFER_NXE: u64 = 1 << 11;
 
 /// GDTR or IDTR.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -75,6 +90,18 @@ pub struct Msrs {
     pub sysenter_esp: u64,
     /// IA32_SYSENTER_EIP, 176h.
     pub sysenter_eip: u64,
+    /// IA32_EFER, C0000080h.
+    pub efer: u64,
+    /// IA32_STAR, C0000081h.
+    pub star: u64,
+    /// IA32_LSTAR, C0000082h.
+    pub lstar: u64,
+    /// IA32_CSTAR, C0000083h.
+    pub cstar: u64,
+    /// IA32_FMASK, C0000084h.
+    pub fmask: u64,
+    /// IA32_KERNEL_GS_BASE, C0000102h. IA32_FS_BASE and IA32_GS_BASE are the bases of FS and GS themselves.
+    pub kernel_gs_base: u64,
 }
 
 /// What instructions work on. `Machine` adds the decoded blocks and the run loop.
@@ -90,8 +117,13 @@ pub(crate) struct Core {
     pub(crate) segs: [Segment; 8],
     /// Current privilege level, 0 to 3.
     pub(crate) cpl: u8,
-    /// All ones of the stack pointer's width: FFFFh or FFFFFFFFh, by SS.B.
+    /// All ones of the stack pointer's width: FFFFh or FFFFFFFFh by SS.B, 64 ones in 64-bit mode.
     pub(crate) stack_mask: u64,
+    /// All ones of an instruction pointer's and a linear address's width: FFFFFFFFh, or 64 ones in 64-bit mode.
+    pub(crate) ip_mask: u64,
+    /// The highest instruction pointer that a branch may go to without a closer look: the code segment's limit, or the
+    /// end of the lower canonical half.
+    pub(crate) ip_limit: u64,
     pub(crate) gdtr: TableRegister,
     pub(crate) idtr: TableRegister,
     pub(crate) cr0: u32,
@@ -185,6 +217,18 @@ impl Core {
     #[cold]
     pub(crate) fn unsupported(&mut self, what: &str) -> Stop {
         self.leave(Exit::Unsupported { address: self.block_ip, instruction: what.to_owned() })
+    }
+
+    /// Whether the code segment is a 64-bit one (and long mode is active).
+    #[inline(always)]
+    pub(crate) fn is_long(&self) -> bool {
+        self.ip_mask == u64::MAX
+    }
+
+    /// Whether long mode is active, 64-bit or compatibility mode.
+    #[inline(always)]
+    pub(crate) fn long_mode(&self) -> bool {
+        self.msrs.efer & EFER_LMA != 0
     }
 
     /// Whether paging is on.

@@ -15,7 +15,7 @@ const ALL: u64 = 1 << 32;
 
 fn flat(selector: u16, descriptor: u64, write_end: u64) -> Segment {
     let (selector, descriptor) = (Selector(selector), Descriptor(descriptor));
-    Segment { selector, base: 0, limit: u32::MAX, descriptor, read_end: ALL, write_end }
+    Segment { selector, base: 0, limit: u32::MAX, descriptor, origin: 0, read_end: ALL, write_end }
 }
 
 impl Core {

@@ -80,7 +80,7 @@ impl Core {
         let size = if frame.wide { 4 } else { 2 };
         let at = |i: usize| frame.base + (frame.top.wrapping_sub((i as u64 + 1) * size) & frame.mask) & 0xFFFF_FFFF;
         for i in 0..values.len() {
-            self.probe(at(i), size, Access { write: true, user: frame.user })?;
+            self.probe(at(i), size, Access::write(frame.user))?;
         }
         for (i, value) in values.iter().enumerate() {
             let written = if frame.wide {
@@ -98,8 +98,8 @@ impl Core {
 
     /// Faults unless all of `size` bytes (up to a page) can be accessed.
     pub(crate) fn probe(&mut self, linear: u64, size: u64, access: Access) -> Flow {
-        self.translate(linear & 0xFFFF_FFFF, access)?;
-        let last = linear + (size - 1) & 0xFFFF_FFFF;
+        self.translate(linear & self.system_mask(), access)?;
+        let last = linear.wrapping_add(size - 1) & self.ip_mask;
         if last / PAGE != linear / PAGE {
             self.translate(last, access)?;
         }

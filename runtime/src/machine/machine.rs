@@ -189,7 +189,7 @@ impl Machine {
         let mut linear = u64::from(address);
         while bytes.len() < size {
             let piece = (PAGE - linear % PAGE).min((size - bytes.len()) as u64);
-            let Ok(physical) = self.core.translate(linear & 0xFFFF_FFFF, Access { write: false, user: false }) else {
+            let Ok(physical) = self.core.translate(linear & self.core.ip_mask, Access::READ) else {
                 (self.core.fault, self.core.cr2) = saved;
                 return None;
             };
@@ -211,6 +211,8 @@ impl Core {
             segs: [Segment::default(); 8],
             cpl: 0,
             stack_mask: 0xFFFF_FFFF,
+            ip_mask: 0xFFFF_FFFF,
+            ip_limit: 0xFFFF_FFFF,
             gdtr: TableRegister::default(),
             idtr: TableRegister::default(),
             cr0: CR0_PE | CR0_ET,

@@ -59,6 +59,7 @@ mod ports;
 mod run;
 pub mod segment;
 mod task;
+mod walk;
 mod width;
 
 pub use self::core::{Msrs, TableRegister};

@@ -3,6 +3,15 @@
 use super::core::{Core, seg};
 use super::segment::Segment;
 
+/// The last address of the lower canonical half: 48-bit linear addresses, sign-extended (SDM vol. 1, 3.3.7.1).
+pub(crate) const LOWER_HALF: u64 = (1 << 47) - 1;
+
+/// Whether bits 63 to 47 of an address are all equal.
+#[inline(always)]
+pub(crate) fn is_canonical(address: u64) -> bool {
+    (address << 16) as i64 >> 16 == address as i64
+}
+
 impl Core {
     /// Makes `context` a value that was never used before, so that no decoded block is found by address alone.
     pub(crate) fn new_context(&mut self) {
@@ -15,25 +24,30 @@ impl Core {
     fn mark_context(&mut self) {
         let code = u64::from(self.segs[seg::CS as usize].descriptor.big());
         let stack = u64::from(self.segs[seg::SS as usize].descriptor.big());
-        let flat = [seg::ES, seg::SS, seg::DS].iter().all(|&s| self.segs[s as usize].is_flat());
-        self.context = self.context & !0xFF | u64::from(self.cpl) | code << 2 | stack << 3 | u64::from(flat) << 4;
+        let long = self.is_long();
+        let flat = !long && [seg::ES, seg::SS, seg::DS].iter().all(|&s| self.segs[s as usize].is_flat());
+        self.context = self.context & !0xFF | u64::from(self.cpl) | code << 2 | stack << 3 | u64::from(flat) << 4 | u64::from(long) << 5;
     }
 
-    /// What decoded instructions depend on: CS.D, SS.B and flatness.
+    /// What decoded instructions depend on: CS.L, CS.D, SS.B and flatness.
     pub(crate) fn mode(&self) -> u8 {
-        (self.context & 0x1C) as u8
+        (self.context & 0x3C) as u8
     }
 
     /// Whether ES, SS and DS are flat 32-bit segments, so that an offset in them is a linear address.
     pub(crate) fn is_flat(&self) -> bool {
-        self.context & 0x18 == 0x18
+        self.context & 0x38 == 0x18
     }
 
     /// Loads ES, DS, FS or GS with a descriptor that has passed its checks.
     pub(crate) fn set_data_segment(&mut self, index: u8, segment: Segment) {
+        let long = self.is_long();
         let slot = &mut self.segs[(index & 7) as usize];
         let changed = slot.is_flat() != segment.is_flat();
         *slot = segment;
+        if long {
+            slot.tune(true, matches!(index, seg::FS | seg::GS));
+        }
         if changed {
             self.mark_context();
         }
@@ -45,6 +59,13 @@ impl Core {
         self.segs[seg::CS as usize] = segment;
         self.cpl = cpl;
         self.tlb.select(cpl == 3);
+        let long = self.long_mode() && segment.descriptor.long();
+        self.ip_limit = if long { LOWER_HALF } else { u64::from(segment.limit) };
+        if long != self.is_long() {
+            self.switch_long(long);
+        } else if long {
+            self.segs[seg::CS as usize].tune(true, false);
+        }
         if (old.base, old.limit) != (segment.base, segment.limit) {
             self.new_context();
         } else {
@@ -55,7 +76,25 @@ impl Core {
     /// Loads SS with a descriptor that has passed its checks.
     pub(crate) fn set_ss(&mut self, segment: Segment) {
         self.segs[seg::SS as usize] = segment;
-        self.stack_mask = if segment.descriptor.big() { 0xFFFF_FFFF } else { 0xFFFF };
+        if self.is_long() {
+            self.segs[seg::SS as usize].tune(true, false);
+        } else {
+            self.stack_mask = if segment.descriptor.big() { 0xFFFF_FFFF } else { 0xFFFF };
+        }
         self.mark_context();
+    }
+
+    /// Enters or leaves 64-bit mode: what segments, stack and instruction pointer mean changes.
+    fn switch_long(&mut self, long: bool) {
+        self.ip_mask = if long { u64::MAX } else { 0xFFFF_FFFF };
+        let big = self.segs[seg::SS as usize].descriptor.big();
+        self.stack_mask = match (long, big) {
+            (true, _) => u64::MAX,
+            (false, true) => 0xFFFF_FFFF,
+            (false, false) => 0xFFFF,
+        };
+        for index in [seg::ES, seg::CS, seg::SS, seg::DS, seg::FS, seg::GS] {
+            self.segs[index as usize].tune(long, matches!(index, seg::FS | seg::GS));
+        }
     }
 }

@@ -79,7 +79,7 @@ pub(crate) struct Op {
     pub(crate) scale: u8,
     /// Segment register of the memory operand.
     pub(crate) seg: u8,
-    /// How many high bits an effective address does not have: 32, or 48 with 16-bit addressing.
+    /// How many high bits an effective address does not have: 0 with 64-bit addressing, 32, or 48 with 16-bit addressing.
     pub(crate) narrow: u8,
     /// Which way memory may be reached; looked at when the instruction is lowered.
     pub(crate) way: Way,
@@ -92,11 +92,17 @@ pub(crate) enum Way {
     Simple,
     /// Flat 32-bit segment, with an index.
     Indexed,
-    /// A segment with a base or a limit, or 16-bit addressing.
+    /// A segment with a base or a limit, or an address size that is not the mode's.
     Careful,
+    /// 64-bit mode, base and displacement.
+    Long,
+    /// 64-bit mode, with an index.
+    LongIndexed,
+    /// 64-bit mode, relative to the next instruction.
+    LongRelative,
 }
 
-/// The linear address of a memory operand in a flat segment.
+/// The linear address of a memory operand in a flat segment, or in 64-bit mode.
 pub(crate) trait Operand {
     fn linear(core: &Core, op: &Op) -> u64;
 }
@@ -106,6 +112,37 @@ pub(crate) struct Simple;
 
 /// [`Way::Indexed`].
 pub(crate) struct Indexed;
+
+/// [`Way::Long`].
+pub(crate) struct Long;
+
+/// [`Way::LongIndexed`].
+pub(crate) struct LongIndexed;
+
+/// [`Way::LongRelative`].
+pub(crate) struct LongRelative;
+
+impl Operand for Long {
+    #[inline(always)]
+    fn linear(core: &Core, op: &Op) -> u64 {
+        core.regs[op.base as usize].wrapping_add(op.disp as i64 as u64)
+    }
+}
+
+impl Operand for LongIndexed {
+    #[inline(always)]
+    fn linear(core: &Core, op: &Op) -> u64 {
+        let index = core.regs[op.index as usize] << (op.scale & 3);
+        core.regs[op.base as usize].wrapping_add(index).wrapping_add(op.disp as i64 as u64)
+    }
+}
+
+impl Operand for LongRelative {
+    #[inline(always)]
+    fn linear(core: &Core, op: &Op) -> u64 {
+        core.block_ip.wrapping_add(u64::from(op.end)).wrapping_add(op.disp as i64 as u64)
+    }
+}
 
 impl Operand for Simple {
     #[inline(always)]
@@ -125,10 +162,9 @@ impl Operand for Indexed {
 
 impl Op {
     /// An instruction without operands.
-    pub(crate) fn new(run: Run, start: u16, end: u16, flat: bool) -> Self {
-        let way = if flat { Way::Simple } else { Way::Careful };
+    pub(crate) fn new(run: Run, start: u16, end: u16, way: Way) -> Self {
         let (base, index) = (reg::ZERO, reg::ZERO);
-        Self { run, imm: 0, disp: 0, start, end, r1: 0, r2: 0, base, index, scale: 0, seg: seg::DS, narrow: 32, way }
+        Self { run, imm: 0, disp: 0, start, end, r1: 0, r2: 0, base, index, scale: 0, seg: seg::DS, narrow: if way == Way::Long { 0 } else { 32 }, way }
     }
 }
 
@@ -145,19 +181,23 @@ impl Core {
     /// The effective address (offset) of the memory operand.
     #[inline(always)]
     pub(crate) fn address(&self, op: &Op) -> u64 {
-        let base = self.regs[op.base as usize];
+        let base = match op.base {
+            reg::IP => self.ip_after(op),
+            reg::ABSOLUTE => op.imm,
+            base => self.regs[base as usize],
+        };
         let index = self.regs[op.index as usize] << (op.scale & 3);
         base.wrapping_add(index).wrapping_add(op.disp as i64 as u64) & u64::MAX >> (op.narrow & 63)
     }
 
     /// EIP of the instruction.
     pub(crate) fn ip_of(&self, op: &Op) -> u64 {
-        self.block_ip + u64::from(op.start) & 0xFFFF_FFFF
+        self.block_ip.wrapping_add(u64::from(op.start)) & self.ip_mask
     }
 
     /// EIP of the instruction after this one.
     #[inline(always)]
     pub(crate) fn ip_after(&self, op: &Op) -> u64 {
-        self.block_ip + u64::from(op.end) & 0xFFFF_FFFF
+        self.block_ip.wrapping_add(u64::from(op.end)) & self.ip_mask
     }
 }

@@ -1,40 +1,25 @@
-//! Linear to physical: 32-bit paging with 4 KiB and 4 MiB pages (SDM vol. 3, chapter 4), and the TLB before it.
+//! Linear to physical: the TLB, before the paging structures that `walk` reads (SDM vol. 3, chapter 4).
 //!
 //! A TLB entry holds the linear page twice, once as the tag that grants reads and once as the tag that grants writes, so
 //! that an access needs one comparison. The write tag is set only when the page's dirty bit is set and the page holds no
 //! decoded code; every other write takes the careful way.
 
-use super::core::{CR0_AM, CR0_WP, CR4_PSE, Core};
+use super::core::{CR0_AM, CR0_WP, Core};
 use super::fault::{Stop, Vector};
 use super::flags;
 use super::memory::{PAGE, PAGE_MASK};
+use super::walk::Mapping;
 
 const ENTRIES: usize = 256;
 /// No page has this tag: tags are page-aligned.
 const NO_PAGE: u64 = 1;
-
-/// Paging-structure entry bits (SDM vol. 3, table 4-5 and 4-6).
-mod entry {
-    pub(super) const PRESENT: u32 = 1 << 0;
-    pub(super) const WRITABLE: u32 = 1 << 1;
-    pub(super) const USER: u32 = 1 << 2;
-    pub(super) const ACCESSED: u32 = 1 << 5;
-    pub(super) const DIRTY: u32 = 1 << 6;
-    pub(super) const LARGE: u32 = 1 << 7;
-}
-
-/// Page-fault error code bits (SDM vol. 3, 4.7).
-mod code {
-    pub(super) const PROTECTION: u32 = 1 << 0;
-    pub(super) const WRITE: u32 = 1 << 1;
-    pub(super) const USER: u32 = 1 << 2;
-}
 
 #[derive(Clone, Copy)]
 #[repr(align(32))]
 pub(crate) struct TlbEntry {
     read: u64,
     write: u64,
+    fetch: u64,
     /// RAM only, so 32 bits do; with them no address computed from it can overflow a `usize`, and no check is needed.
     frame: u32,
 }
@@ -43,13 +28,19 @@ impl TlbEntry {
     /// The physical address, if this entry grants reading `size` bytes at `linear`.
     #[inline(always)]
     pub(crate) fn for_read(&self, linear: u64, size: u64) -> Option<u32> {
-        (self.read == (linear + (size - 1)) & PAGE_MASK).then_some(self.frame | linear as u32 & (PAGE as u32 - 1))
+        (self.read == linear.wrapping_add(size - 1) & PAGE_MASK).then_some(self.frame | linear as u32 & (PAGE as u32 - 1))
+    }
+
+    /// The physical address, if this entry grants fetching instructions from `linear`.
+    #[inline(always)]
+    fn for_fetch(&self, linear: u64) -> Option<u32> {
+        (self.fetch == linear & PAGE_MASK).then_some(self.frame | linear as u32 & (PAGE as u32 - 1))
     }
 
     /// The physical address, if this entry grants writing `size` bytes at `linear`.
     #[inline(always)]
     pub(crate) fn for_write(&self, linear: u64, size: u64) -> Option<u32> {
-        (self.write == (linear + (size - 1)) & PAGE_MASK).then_some(self.frame | linear as u32 & (PAGE as u32 - 1))
+        (self.write == linear.wrapping_add(size - 1) & PAGE_MASK).then_some(self.frame | linear as u32 & (PAGE as u32 - 1))
     }
 }
 
@@ -61,7 +52,8 @@ pub(crate) struct Tlb {
 }
 
 impl Tlb {
-    const EMPTY: [TlbEntry; 2 * ENTRIES] = [TlbEntry { read: NO_PAGE, write: NO_PAGE, frame: 0 }; 2 * ENTRIES];
+    const EMPTY: [TlbEntry; 2 * ENTRIES] =
+        [TlbEntry { read: NO_PAGE, write: NO_PAGE, fetch: NO_PAGE, frame: 0 }; 2 * ENTRIES];
 
     pub(crate) fn new() -> Self {
         Self { entries: Self::EMPTY, current: 0 }
@@ -109,14 +101,28 @@ impl Tlb {
 pub(crate) struct Access {
     pub(crate) write: bool,
     pub(crate) user: bool,
+    /// An instruction fetch.
+    pub(crate) fetch: bool,
 }
 
-/// What the paging structures say of a linear page.
-struct Mapping {
-    frame: u64,
-    user: bool,
-    writable: bool,
-    dirty: bool,
+impl Access {
+    /// A read with supervisor rights.
+    pub(crate) const READ: Self = Self { write: false, user: false, fetch: false };
+
+    /// A read.
+    pub(crate) const fn read(user: bool) -> Self {
+        Self { user, ..Self::READ }
+    }
+
+    /// A write.
+    pub(crate) const fn write(user: bool) -> Self {
+        Self { write: true, user, fetch: false }
+    }
+
+    /// An instruction fetch.
+    pub(crate) const fn fetch(user: bool) -> Self {
+        Self { write: false, user, fetch: true }
+    }
 }
 
 impl Core {
@@ -152,58 +158,21 @@ impl Core {
     /// Sets accessed and dirty bits and fills the TLB. #PF, with CR2 set, where the structures do not allow the access.
     pub(crate) fn translate(&mut self, linear: u64, access: Access) -> Result<u64, Stop> {
         let cached = self.tlb.entry(access.user, linear);
-        let hit = if access.write { cached.for_write(linear, 1) } else { cached.for_read(linear, 1) };
+        let hit = match access {
+            Access { write: true, .. } => cached.for_write(linear, 1),
+            Access { fetch: true, .. } => cached.for_fetch(linear),
+            _ => cached.for_read(linear, 1),
+        };
         if let Some(physical) = hit {
             return Ok(u64::from(physical));
         }
         let mapping = if self.paging() {
-            self.walk(linear as u32, access)?
+            self.walk(linear, access)?
         } else {
-            Mapping { frame: linear & PAGE_MASK, user: true, writable: true, dirty: true }
+            Mapping { frame: linear & PAGE_MASK, writable: true, dirty: true, executable: true }
         };
         self.fill(linear, access, &mapping);
         Ok(mapping.frame | linear & (PAGE - 1))
-    }
-
-    fn page_fault(&mut self, linear: u32, access: Access, protection: bool) -> Stop {
-        self.cr2 = u64::from(linear);
-        let code = u32::from(protection) * code::PROTECTION
-            | u32::from(access.write) * code::WRITE
-            | u32::from(access.user) * code::USER;
-        self.raise(Vector::PageFault, code)
-    }
-
-    fn walk(&mut self, linear: u32, access: Access) -> Result<Mapping, Stop> {
-        let directory_at = self.cr3 & 0xFFFF_F000 | u64::from(linear >> 22) << 2;
-        let directory: u32 = self.memory.read(directory_at);
-        if directory & entry::PRESENT == 0 {
-            return Err(self.page_fault(linear, access, false));
-        }
-        let large = directory & entry::LARGE != 0 && self.cr4 & CR4_PSE != 0;
-        let (leaf_at, leaf, rights) = if large {
-            (directory_at, directory, directory)
-        } else {
-            let at = u64::from(directory & 0xFFFF_F000 | (linear >> 12 & 0x3FF) << 2);
-            let table: u32 = self.memory.read(at);
-            if table & entry::PRESENT == 0 {
-                return Err(self.page_fault(linear, access, false));
-            }
-            (at, table, directory & table)
-        };
-        let (user, writable) = (rights & entry::USER != 0, rights & entry::WRITABLE != 0);
-        let protects = access.user || self.cr0 & CR0_WP != 0;
-        if access.user && !user || access.write && !writable && protects {
-            return Err(self.page_fault(linear, access, true));
-        }
-        if !large && directory & entry::ACCESSED == 0 {
-            self.memory.write(directory_at, directory | entry::ACCESSED);
-        }
-        let marked = leaf | entry::ACCESSED | if access.write { entry::DIRTY } else { 0 };
-        if marked != leaf {
-            self.memory.write(leaf_at, marked);
-        }
-        let frame = if large { leaf & 0xFFC0_0000 | linear & 0x3F_F000 } else { leaf & 0xFFFF_F000 };
-        Ok(Mapping { frame: u64::from(frame), user, writable, dirty: marked & entry::DIRTY != 0 })
     }
 
     fn fill(&mut self, linear: u64, access: Access, mapping: &Mapping) {
@@ -216,8 +185,8 @@ impl Core {
         let page = linear & PAGE_MASK;
         let write = if plain { page } else { NO_PAGE };
         let slot = Tlb::slot(access.user, linear);
-        self.tlb.entries[slot] = TlbEntry { read: page, write, frame: mapping.frame as u32 };
-        debug_assert!(mapping.user || !access.user);
+        let fetch = if mapping.executable { page } else { NO_PAGE };
+        self.tlb.entries[slot] = TlbEntry { read: page, write, fetch, frame: mapping.frame as u32 };
     }
 
     /// Notes that a block was decoded from `len` bytes at a physical address, all in one page.

@@ -34,7 +34,7 @@ fn run_blocks(core: &mut Core, blocks: &mut Blocks, limit: u64) -> Result<(), St
     while core.retired < limit && !core.memory.has_stale() {
         let block = blocks.at_ip(core)?;
         core.block_ip = core.ip;
-        core.ip = core.ip + u64::from(block.len) & 0xFFFF_FFFF;
+        core.ip = core.ip.wrapping_add(u64::from(block.len)) & core.ip_mask;
         if let Some((op, rest)) = block.ops.split_first() {
             if let Err(stop) = (op.run)(core, op, rest) {
                 let done = block.ops.len() - 1 - core.left;

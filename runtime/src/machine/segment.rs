@@ -122,6 +122,8 @@ pub struct Segment {
     pub limit: u32,
     /// The descriptor, for type, DPL and D/B; 0 (not present) for a null selector.
     pub descriptor: Descriptor,
+    /// What is added to an offset: `base`, but 0 for CS, DS, ES and SS in 64-bit mode.
+    pub(crate) origin: u64,
     pub(crate) read_end: u64,
     pub(crate) write_end: u64,
 }
@@ -130,7 +132,7 @@ impl Segment {
     /// The cache that loading `descriptor` through `selector` gives.
     pub fn new(selector: Selector, descriptor: Descriptor) -> Self {
         let (base, limit) = (u64::from(descriptor.base()), descriptor.limit());
-        let mut segment = Self { selector, base, limit, descriptor, read_end: 0, write_end: 0 };
+        let mut segment = Self { selector, base, limit, descriptor, origin: base, read_end: 0, write_end: 0 };
         let plain = descriptor.present() && !segment.expands_down();
         if plain && descriptor.is_readable() {
             segment.read_end = u64::from(limit) + 1;
@@ -146,6 +148,18 @@ impl Segment {
         Self { selector, ..Self::default() }
     }
 
+    /// Sets what accesses look at. In 64-bit mode there are no limits and, but for FS and GS, no bases
+    /// (SDM vol. 3, 3.4.4).
+    pub(crate) fn tune(&mut self, long: bool, has_base: bool) {
+        if long {
+            self.origin = if has_base { self.base } else { 0 };
+            (self.read_end, self.write_end) = (u64::MAX, u64::MAX);
+        } else {
+            let fresh = Self::new(self.selector, self.descriptor);
+            (self.origin, self.read_end, self.write_end) = (self.base, fresh.read_end, fresh.write_end);
+        }
+    }
+
     /// Whether the segment can be used at all.
     pub fn is_usable(&self) -> bool {
         self.descriptor.present()
@@ -154,7 +168,7 @@ impl Segment {
     /// All 4 GiB, readable and writable, from linear address 0 on.
     #[inline]
     pub fn is_flat(&self) -> bool {
-        self.base == 0 && self.write_end == 1 << 32
+        self.origin == 0 && self.write_end == 1 << 32
     }
 
     /// An expand-down data segment.

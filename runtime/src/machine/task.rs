@@ -150,7 +150,7 @@ impl Core {
 
     /// Everything that the switch writes can be written.
     fn probe_switch(&mut self, old: &Segment, new: &Segment, how: Switch) -> Flow {
-        let access = Access { write: true, user: false };
+        let access = Access::write(false);
         self.probe(old.base + field::EIP, field::SAVED_END - field::EIP, access)?;
         if how.nests() {
             self.probe(new.base + field::BACKLINK, 2, access)?;

@@ -5,9 +5,9 @@ use iced_x86::{Instruction, Mnemonic};
 use super::super::core::{Core, reg};
 use super::super::fault::Flow;
 use super::super::flags::Flags;
-use super::super::op::{After, Indexed, Op, Operand, Simple, Way, run};
+use super::super::op::{self, After, Op, Operand, Way, run};
 use super::super::width::Width;
-use super::operand::{Form, binary, memory, size, sized, sized_pair, unary};
+use super::operand::{self, Form, binary, memory, size, sized, sized_pair, unary};
 
 /// An operation on two operands. Pure: a test needs no machine.
 trait Binary {
@@ -311,6 +311,27 @@ fn cmpxchg8b(core: &mut Core, op: &Op) -> Flow {
     core.store(op.seg, address, old)
 }
 
+/// `CMPXCHG16B`: RDX:RAX against 16 aligned bytes, RCX:RBX into them.
+fn cmpxchg16b(core: &mut Core, op: &Op) -> Flow {
+    let address = core.address(op);
+    let origin = core.segs[(op.seg & 7) as usize].origin;
+    if origin.wrapping_add(address) & 15 != 0 {
+        return Err(core.gp(0));
+    }
+    // Aligned, so both halves are in one page and the second cannot fault after the first.
+    let low = core.load_for_update::<u64>(op.seg, address)?;
+    let high = core.load_for_update::<u64>(op.seg, address.wrapping_add(8))?;
+    let equal = (core.reg::<u64>(reg::DX), core.reg::<u64>(reg::AX)) == (high, low);
+    core.flags.set_zf(equal);
+    let (new_high, new_low) = if equal { (core.reg(reg::CX), core.reg(reg::BX)) } else { (high, low) };
+    if !equal {
+        core.set_reg(reg::AX, low);
+        core.set_reg(reg::DX, high);
+    }
+    let first = core.store(op.seg, address, new_low);
+    core.store(op.seg, address.wrapping_add(8), new_high).and(first)
+}
+
 fn lower_exchange(instruction: &Instruction, op: &mut Op) -> Option<After> {
     let size = size(instruction, 0);
     let form = binary(instruction, op)?;
@@ -339,6 +360,11 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
         Mnemonic::Neg => lower_unary::<Neg>(instruction, op),
         Mnemonic::Not => lower_unary::<Not>(instruction, op),
         Mnemonic::Xadd | Mnemonic::Cmpxchg => lower_exchange(instruction, op),
+        Mnemonic::Cmpxchg16b => {
+            memory(instruction, op);
+            op.run = run!(cmpxchg16b);
+            Some(After::Next)
+        }
         Mnemonic::Cmpxchg8b => {
             memory(instruction, op);
             op.run = run!(cmpxchg8b);

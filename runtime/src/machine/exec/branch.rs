@@ -5,20 +5,22 @@ use iced_x86::{Code, ConditionCode, Instruction, Mnemonic, OpKind};
 
 use super::super::core::{Core, reg, seg};
 use super::super::fault::{Flow, Stop};
+use super::super::mode::is_canonical;
 use super::super::op::{After, Op, Run, Way, go_on, run};
 use super::super::width::Width;
 use super::moves::{self, Condition};
 use super::operand::{is_immediate, size, unary};
 
-/// The instruction-pointer width that a branch has: 16 with an operand-size prefix, else 32.
+/// The instruction-pointer width that a branch has: 64 in 64-bit mode; else 16 with an operand-size prefix, or 32.
 trait Pointer: Width {}
 impl Pointer for u16 {}
 impl Pointer for u32 {}
+impl Pointer for u64 {}
 
 impl Core {
     /// Goes on at `target`, if the code segment has it.
     fn jump(&mut self, target: u64) -> Flow {
-        if target > u64::from(self.segs[seg::CS as usize].limit) {
+        if !self.may_go_to(target) {
             return Err(self.gp(0));
         }
         self.ip = target;
@@ -28,11 +30,16 @@ impl Core {
     /// The same; `None` if it does not.
     #[inline(always)]
     fn try_jump(&mut self, target: u64) -> Option<()> {
-        if target > u64::from(self.segs[seg::CS as usize].limit) {
+        if target > self.ip_limit {
             return None;
         }
         self.ip = target;
         Some(())
+    }
+
+    /// Whether the code segment has this instruction pointer; in 64-bit mode, whether it is canonical.
+    fn may_go_to(&self, target: u64) -> bool {
+        target <= self.ip_limit || self.is_long() && is_canonical(target)
     }
 
     /// The target of a relative branch.
@@ -43,7 +50,7 @@ impl Core {
 
     /// Pushes the return address, then goes on at `target`.
     fn call<P: Pointer>(&mut self, op: &Op, target: u64) -> Flow {
-        if target > u64::from(self.segs[seg::CS as usize].limit) {
+        if !self.may_go_to(target) {
             return Err(self.gp(0));
         }
         let pushed = self.push(P::cut(self.ip_after(op)));
@@ -56,7 +63,7 @@ impl Core {
     /// The same, the short way.
     #[inline(always)]
     fn try_call<P: Pointer>(&mut self, op: &Op, target: u64) -> Option<()> {
-        if target > u64::from(self.segs[seg::CS as usize].limit) {
+        if target > self.ip_limit {
             return None;
         }
         self.try_push(P::cut(self.ip_after(op)))?;
@@ -81,7 +88,7 @@ fn jcc<C: Condition, P: Pointer>(core: &mut Core, op: &Op, rest: &[Op]) -> Flow 
     core.left = rest.len();
     match core.try_jump(core.relative::<P>(op)) {
         Some(()) => Ok(()),
-        None => Err(core.gp(0)),
+        None => core.jump(core.relative::<P>(op)),
     }
 }
 
@@ -124,7 +131,7 @@ fn call_mem<P: Pointer>(core: &mut Core, op: &Op) -> Flow {
 fn try_ret<P: Pointer>(core: &mut Core, op: &Op) -> Option<()> {
     let target = core.try_load_flat::<P>(core.regs[reg::SP as usize])?;
     core.try_jump(target.zx())?;
-    core.release(P::BYTES + op.imm as u32);
+    core.release::<P>(P::BYTES + op.imm as u32);
     Some(())
 }
 
@@ -138,14 +145,15 @@ fn ret<P: Pointer>(core: &mut Core, op: &Op) -> Flow {
 
 /// Counts eCX down, by the address size, and says whether it is not zero. `LOOP` changes no flag.
 fn count_down(core: &mut Core, op: &Op) -> bool {
-    if op.narrow == 48 {
-        let count = core.reg::<u16>(reg::CX).wrapping_sub(1);
+    fn down<W: Width>(core: &mut Core) -> bool {
+        let count = W::cut(core.regs[reg::CX as usize].wrapping_sub(1));
         core.set_reg(reg::CX, count);
-        count != 0
-    } else {
-        let count = core.reg::<u32>(reg::CX).wrapping_sub(1);
-        core.set_reg(reg::CX, count);
-        count != 0
+        count.zx() != 0
+    }
+    match op.narrow {
+        48 => down::<u16>(core),
+        32 => down::<u32>(core),
+        _ => down::<u64>(core),
     }
 }
 
@@ -176,20 +184,26 @@ fn loop_not_equal<P: Pointer>(core: &mut Core, op: &Op) -> Flow {
 }
 
 fn jcxz<P: Pointer>(core: &mut Core, op: &Op) -> Flow {
-    let zero = if op.narrow == 48 { core.reg::<u16>(reg::CX) == 0 } else { core.reg::<u32>(reg::CX) == 0 };
+    let zero = core.regs[reg::CX as usize] & u64::MAX >> (op.narrow & 63) == 0;
     if zero { core.jump(core.relative::<P>(op)) } else { Ok(()) }
 }
 
-/// The function's instance for the branch's pointer width.
+/// The function's instance for the branch's pointer width, in bytes; of a pair, the short way and the careful way.
 macro_rules! pointer {
-    ($short:expr, $f:ident) => {
-        if $short { run!($f::<u16>) } else { run!($f::<u32>) }
+    ($width:expr, $f:ident) => {
+        match $width {
+            2 => run!($f::<u16>),
+            4 => run!($f::<u32>),
+            _ => run!($f::<u64>),
+        }
     };
-    ($short:expr, $op:expr, $fast:ident, $careful:ident) => {
-        match ($short, $op.way) {
-            (true, _) => run!($careful::<u16>),
-            (false, Way::Careful) => run!($careful::<u32>),
-            (false, _) => run!($fast::<u32>, $careful::<u32>),
+    ($width:expr, $op:expr, $fast:ident, $careful:ident) => {
+        match ($width, $op.way) {
+            (2, _) => run!($careful::<u16>),
+            (4, Way::Careful) => run!($careful::<u32>),
+            (4, _) => run!($fast::<u32>, $careful::<u32>),
+            (_, Way::Careful) => run!($careful::<u64>),
+            (_, _) => run!($fast::<u64>, $careful::<u64>),
         }
     };
 }
@@ -207,22 +221,27 @@ macro_rules! branch {
 
 /// A branch to a place given in the instruction.
 fn lower_relative(instruction: &Instruction, op: &mut Op) -> Option<After> {
-    let short = match instruction.op0_kind() {
-        OpKind::NearBranch16 => true,
-        OpKind::NearBranch32 => false,
+    let (width, target) = match instruction.op0_kind() {
+        OpKind::NearBranch16 => (2, u64::from(instruction.near_branch16())),
+        OpKind::NearBranch32 => (4, u64::from(instruction.near_branch32())),
+        OpKind::NearBranch64 => (8, instruction.near_branch64()),
         _ => return None,
     };
-    op.imm = if short { u64::from(instruction.near_branch16()) } else { u64::from(instruction.near_branch32()) };
+    op.imm = target;
     let code = instruction.condition_code();
     op.run = match instruction.mnemonic() {
-        Mnemonic::Jmp => pointer!(short, op, try_jmp, jmp),
-        Mnemonic::Call => pointer!(short, op, try_call_near, call_near),
-        Mnemonic::Loop => pointer!(short, loop_always),
-        Mnemonic::Loope => pointer!(short, loop_equal),
-        Mnemonic::Loopne => pointer!(short, loop_not_equal),
-        Mnemonic::Jcxz | Mnemonic::Jecxz => pointer!(short, jcxz),
+        Mnemonic::Jmp => pointer!(width, op, try_jmp, jmp),
+        Mnemonic::Call => pointer!(width, op, try_call_near, call_near),
+        Mnemonic::Loop => pointer!(width, loop_always),
+        Mnemonic::Loope => pointer!(width, loop_equal),
+        Mnemonic::Loopne => pointer!(width, loop_not_equal),
+        Mnemonic::Jcxz | Mnemonic::Jecxz | Mnemonic::Jrcxz => pointer!(width, jcxz),
         _ => {
-            op.run = if short { branch!(code, u16) } else { branch!(code, u32) };
+            op.run = match width {
+                2 => branch!(code, u16),
+                4 => branch!(code, u32),
+                _ => branch!(code, u64),
+            };
             return Some(After::Next);
         }
     };
@@ -230,7 +249,7 @@ fn lower_relative(instruction: &Instruction, op: &mut Op) -> Option<After> {
     Some(After::Ends)
 }
 
-/// 48 where `LOOP` and `JCXZ` count in CX, else 32.
+/// Which part of rCX `LOOP` and `JCXZ` count in: 48 for CX, 32 for ECX, 0 for RCX.
 fn counter_narrow(instruction: &Instruction) -> u8 {
     match instruction.code() {
         Code::Loop_rel8_16_CX
@@ -241,22 +260,29 @@ fn counter_narrow(instruction: &Instruction) -> u8 {
         | Code::Loopne_rel8_32_CX
         | Code::Jcxz_rel8_16
         | Code::Jcxz_rel8_32 => 48,
+        Code::Loop_rel8_16_RCX
+        | Code::Loop_rel8_64_RCX
+        | Code::Loope_rel8_16_RCX
+        | Code::Loope_rel8_64_RCX
+        | Code::Loopne_rel8_16_RCX
+        | Code::Loopne_rel8_64_RCX
+        | Code::Jrcxz_rel8_16
+        | Code::Jrcxz_rel8_64 => 0,
         _ => 32,
     }
 }
 
 fn lower_indirect(instruction: &Instruction, op: &mut Op) -> Option<After> {
-    let short = match size(instruction, 0) {
-        2 => true,
-        4 => false,
-        _ => return None,
-    };
+    let width = size(instruction, 0);
+    if !matches!(width, 2 | 4 | 8) {
+        return None;
+    }
     let is_call = instruction.mnemonic() == Mnemonic::Call;
     op.run = match (is_call, unary(instruction, op)?) {
-        (false, false) => pointer!(short, jmp_reg),
-        (false, true) => pointer!(short, jmp_mem),
-        (true, false) => pointer!(short, op, try_call_reg, call_reg),
-        (true, true) => pointer!(short, op, try_call_mem, call_mem),
+        (false, false) => pointer!(width, jmp_reg),
+        (false, true) => pointer!(width, jmp_mem),
+        (true, false) => pointer!(width, op, try_call_reg, call_reg),
+        (true, true) => pointer!(width, op, try_call_mem, call_mem),
     };
     Some(After::Ends)
 }
@@ -265,8 +291,12 @@ fn lower_ret(instruction: &Instruction, op: &mut Op) -> Option<After> {
     if is_immediate(instruction.op0_kind()) && instruction.op_count() == 1 {
         op.imm = instruction.immediate(0);
     }
-    let short = matches!(instruction.code(), Code::Retnw | Code::Retnw_imm16);
-    op.run = pointer!(short, op, try_ret, ret);
+    let width = match instruction.code() {
+        Code::Retnw | Code::Retnw_imm16 => 2,
+        Code::Retnq | Code::Retnq_imm16 => 8,
+        _ => 4,
+    };
+    op.run = pointer!(width, op, try_ret, ret);
     Some(After::Ends)
 }
 

@@ -5,9 +5,9 @@ use iced_x86::{ConditionCode, Instruction, Mnemonic};
 use super::super::core::{Core, reg};
 use super::super::fault::Flow;
 use super::super::flags::{self, Flags};
-use super::super::op::{After, Indexed, Op, Operand, Run, Simple, Way, run};
+use super::super::op::{self, After, Op, Operand, Run, Way, run};
 use super::super::width::Width;
-use super::operand::{Form, binary, memory, size, sized, sized_pair, unary};
+use super::operand::{self, Form, binary, memory, size, sized, sized_pair, unary};
 
 fn mov_reg_reg<W: Width>(core: &mut Core, op: &Op) -> Flow {
     core.set_reg(op.r1, core.reg::<W>(op.r2));
@@ -91,12 +91,14 @@ fn sx_mem<S: Width, W: Width>(core: &mut Core, op: &Op) -> Flow {
 fn lower_widen(instruction: &Instruction, op: &mut Op) -> Option<After> {
     let form = binary(instruction, op)?;
     let (to, from) = (size(instruction, 0), size(instruction, 1));
-    let signed = instruction.mnemonic() == Mnemonic::Movsx;
+    let signed = instruction.mnemonic() != Mnemonic::Movzx;
     op.run = match (form, signed, from) {
         (Form::RegReg, false, 1) => sized!(to, zx_reg, u8),
         (Form::RegReg, false, 2) => sized!(to, zx_reg, u16),
         (Form::RegReg, true, 1) => sized!(to, sx_reg, u8),
         (Form::RegReg, true, 2) => sized!(to, sx_reg, u16),
+        (Form::RegReg, true, 4) => sized!(to, sx_reg, u32),
+        (Form::RegMem, true, 4) => sized!(to, sx_mem, u32),
         (Form::RegMem, false, 1) => sized_pair!(to, op, try_zx_mem, zx_mem, u8),
         (Form::RegMem, false, 2) => sized_pair!(to, op, try_zx_mem, zx_mem, u16),
         (Form::RegMem, true, 1) => sized!(to, sx_mem, u8),
@@ -144,6 +146,11 @@ fn bswap(core: &mut Core, op: &Op) -> Flow {
     Ok(())
 }
 
+fn bswap64(core: &mut Core, op: &Op) -> Flow {
+    core.set_reg(op.r1, core.reg::<u64>(op.r1).swap_bytes());
+    Ok(())
+}
+
 /// `BSWAP` of a 16-bit register is undefined; processors give zero.
 fn bswap16(core: &mut Core, op: &Op) -> Flow {
     core.set_reg(op.r1, 0u16);
@@ -171,6 +178,16 @@ fn cwd(core: &mut Core, _: &Op) -> Flow {
 
 fn cdq(core: &mut Core, _: &Op) -> Flow {
     core.set_reg(reg::DX, (core.reg::<u32>(reg::AX).sx() >> 32) as u32);
+    Ok(())
+}
+
+fn cdqe(core: &mut Core, _: &Op) -> Flow {
+    core.set_reg(reg::AX, core.reg::<u32>(reg::AX).sx());
+    Ok(())
+}
+
+fn cqo(core: &mut Core, _: &Op) -> Flow {
+    core.set_reg(reg::DX, (core.reg::<u64>(reg::AX) as i64 >> 63) as u64);
     Ok(())
 }
 
@@ -334,8 +351,10 @@ fn lower_cmov(instruction: &Instruction, op: &mut Op) -> Option<After> {
     op.run = match (binary(instruction, op)?, size) {
         (Form::RegReg, 2) => conditional!(code, cmov_reg, u16),
         (Form::RegReg, 4) => conditional!(code, cmov_reg, u32),
+        (Form::RegReg, 8) => conditional!(code, cmov_reg, u64),
         (Form::RegMem, 2) => conditional!(code, cmov_mem, u16),
         (Form::RegMem, 4) => conditional!(code, cmov_mem, u32),
+        (Form::RegMem, 8) => conditional!(code, cmov_mem, u64),
         _ => return None,
     };
     Some(After::Next)
@@ -347,6 +366,7 @@ fn lower_lea(instruction: &Instruction, op: &mut Op) -> Option<After> {
     op.run = match size {
         2 => run!(lea::<u16>),
         4 => run!(lea::<u32>),
+        8 => run!(lea::<u64>),
         _ => return None,
     };
     Some(After::Next)
@@ -360,12 +380,17 @@ fn plain(run: Run, op: &mut Op) -> Option<After> {
 pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
     match instruction.mnemonic() {
         Mnemonic::Mov => lower_mov(instruction, op),
-        Mnemonic::Movzx | Mnemonic::Movsx => lower_widen(instruction, op),
+        Mnemonic::Movzx | Mnemonic::Movsx | Mnemonic::Movsxd => lower_widen(instruction, op),
         Mnemonic::Xchg => lower_xchg(instruction, op),
         Mnemonic::Lea => lower_lea(instruction, op),
         Mnemonic::Bswap => {
             unary(instruction, op)?;
-            plain(if size(instruction, 0) == 4 { run!(bswap) } else { run!(bswap16) }, op)
+            let run = match size(instruction, 0) {
+                8 => run!(bswap64),
+                4 => run!(bswap),
+                _ => run!(bswap16),
+            };
+            plain(run, op)
         }
         // Hints: processors that do not know them execute them as NOP (SDM vol. 2, NOP and ENDBR32).
         Mnemonic::Nop | Mnemonic::Pause | Mnemonic::Endbr32 | Mnemonic::Endbr64 | Mnemonic::Reservednop => plain(run!(nop), op),
@@ -373,6 +398,8 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
         Mnemonic::Cwde => plain(run!(cwde), op),
         Mnemonic::Cwd => plain(run!(cwd), op),
         Mnemonic::Cdq => plain(run!(cdq), op),
+        Mnemonic::Cdqe => plain(run!(cdqe), op),
+        Mnemonic::Cqo => plain(run!(cqo), op),
         Mnemonic::Lahf => plain(run!(lahf), op),
         Mnemonic::Sahf => plain(run!(sahf), op),
         Mnemonic::Clc => plain(run!(clc), op),

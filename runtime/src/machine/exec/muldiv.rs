@@ -11,12 +11,12 @@ use super::super::op::{After, Op};
 use super::super::width::Width;
 use super::operand::{gpr, memory, size, sized, unary};
 
-/// Where the register pair of a width lies: AX for bytes, else eDX:eAX.
+/// The register pair of a width up to 32 bits: AX for bytes, else eDX:eAX.
 fn pair<W: Width>(core: &Core) -> u64 {
     if W::BITS == 8 {
         core.reg::<u16>(reg::AX).zx()
     } else {
-        core.reg::<W>(reg::DX).zx() << W::BITS | core.reg::<W>(reg::AX).zx()
+        core.reg::<W>(reg::DX).zx() << (W::BITS & 63) | core.reg::<W>(reg::AX).zx()
     }
 }
 
@@ -37,8 +37,8 @@ struct Idiv;
 
 impl Wide for Mul {
     fn apply<W: Width>(core: &mut Core, b: W) -> Flow {
-        let product = core.reg::<W>(reg::AX).zx() * b.zx();
-        let (high, low) = (W::cut(product >> W::BITS), W::cut(product));
+        let product = u128::from(core.reg::<W>(reg::AX).zx()) * u128::from(b.zx());
+        let (high, low) = (W::cut((product >> W::BITS) as u64), W::cut(product as u64));
         set_pair(core, high, low);
         core.flags.logic(low);
         let carry = high.zx() != 0;
@@ -49,14 +49,20 @@ impl Wide for Mul {
 
 impl Wide for Imul {
     fn apply<W: Width>(core: &mut Core, b: W) -> Flow {
-        let product = (core.reg::<W>(reg::AX).sx() as i64).wrapping_mul(b.sx() as i64) as u64;
-        let (high, low) = (W::cut(product >> W::BITS), W::cut(product));
+        let product = product(core.reg::<W>(reg::AX), b);
+        let (high, low) = (W::cut((product >> W::BITS) as u64), W::cut(product as u64));
         set_pair(core, high, low);
         core.flags.logic(low);
-        let carry = low.sx() != product;
+        let carry = i128::from(low.sx() as i64) != product;
         core.flags.set_cf_of(carry, carry);
         Ok(())
     }
+}
+
+/// The signed product, whole.
+#[inline(always)]
+fn product<W: Width>(a: W, b: W) -> i128 {
+    i128::from(a.sx() as i64) * i128::from(b.sx() as i64)
 }
 
 #[cold]
@@ -66,6 +72,9 @@ fn divide_error(core: &mut Core) -> Stop {
 
 impl Wide for Div {
     fn apply<W: Width>(core: &mut Core, b: W) -> Flow {
+        if W::BITS == 64 {
+            return divide_wide(core, b.zx());
+        }
         let (a, b) = (pair::<W>(core), b.zx());
         if b == 0 || a / b > W::MASK {
             return Err(divide_error(core));
@@ -75,9 +84,39 @@ impl Wide for Div {
     }
 }
 
+/// RDX:RAX.
+fn wide_pair(core: &Core) -> u128 {
+    u128::from(core.reg::<u64>(reg::DX)) << 64 | u128::from(core.reg::<u64>(reg::AX))
+}
+
+fn divide_wide(core: &mut Core, b: u64) -> Flow {
+    let a = wide_pair(core);
+    // The quotient fits if the high half is below the divisor; so neither is zero division.
+    if (a >> 64) as u64 >= b {
+        return Err(divide_error(core));
+    }
+    set_pair(core, (a % u128::from(b)) as u64, (a / u128::from(b)) as u64);
+    Ok(())
+}
+
+fn divide_wide_signed(core: &mut Core, b: i64) -> Flow {
+    let a = wide_pair(core) as i128;
+    let (Some(quotient), Some(remainder)) = (a.checked_div(b.into()), a.checked_rem(b.into())) else {
+        return Err(divide_error(core));
+    };
+    if i64::try_from(quotient).is_err() {
+        return Err(divide_error(core));
+    }
+    set_pair(core, remainder as u64, quotient as u64);
+    Ok(())
+}
+
 impl Wide for Idiv {
     fn apply<W: Width>(core: &mut Core, b: W) -> Flow {
-        let spare = 64 - 2 * W::BITS;
+        if W::BITS == 64 {
+            return divide_wide_signed(core, b.sx() as i64);
+        }
+        let spare = 64u32.saturating_sub(2 * W::BITS);
         let (a, b) = ((pair::<W>(core) << spare) as i64 >> spare, b.sx() as i64);
         // The one overflow of i64 itself: i64::MIN / -1.
         let (Some(quotient), Some(remainder)) = (a.checked_div(b), a.checked_rem(b)) else {
@@ -110,11 +149,11 @@ fn lower_wide<A: Wide>(instruction: &Instruction, op: &mut Op) -> Option<After> 
 
 #[inline(always)]
 fn multiply<W: Width>(core: &mut Core, r: u8, a: W, b: W) {
-    let product = (a.sx() as i64).wrapping_mul(b.sx() as i64) as u64;
-    let low = W::cut(product);
+    let product = product(a, b);
+    let low = W::cut(product as u64);
     core.set_reg(r, low);
     core.flags.logic(low);
-    let carry = low.sx() != product;
+    let carry = i128::from(low.sx() as i64) != product;
     core.flags.set_cf_of(carry, carry);
 }
 

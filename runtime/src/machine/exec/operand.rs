@@ -46,6 +46,9 @@ pub(super) fn memory(instruction: &Instruction, op: &mut Op) {
     op.index = part(instruction.memory_index());
     op.scale = instruction.memory_index_scale().trailing_zeros() as u8;
     op.disp = instruction.memory_displacement64() as i32;
+    if op.way == Way::Long {
+        return long_memory(instruction, op);
+    }
     op.seg = segment(instruction.memory_segment());
     let short = |register: Register| register.is_gpr16();
     let none = instruction.memory_base() == Register::None && instruction.memory_index() == Register::None;
@@ -59,6 +62,30 @@ pub(super) fn memory(instruction: &Instruction, op: &mut Op) {
         _ if op.index == reg::ZERO => Way::Simple,
         _ => Way::Indexed,
     };
+}
+
+/// The same in 64-bit mode.
+fn long_memory(instruction: &Instruction, op: &mut Op) {
+    op.seg = segment(instruction.memory_segment());
+    let (base, index) = (instruction.memory_base(), instruction.memory_index());
+    op.narrow = 0;
+    op.way = if op.index == reg::ZERO { Way::Long } else { Way::LongIndexed };
+    if instruction.is_ip_rel_memory_operand() {
+        // iced gives the target, counted from the block's start.
+        op.disp = instruction.ip_rel_memory_address().wrapping_sub(u64::from(op.end)) as i32;
+        op.base = reg::IP;
+        op.way = Way::LongRelative;
+    } else if base == Register::None && index == Register::None && instruction.memory_displ_size() == 8 {
+        (op.base, op.imm, op.disp, op.way) = (reg::ABSOLUTE, instruction.memory_displacement64(), 0, Way::Careful);
+    }
+    let short = base.is_gpr32() || index.is_gpr32() || base == Register::EIP;
+    let short = short || base == Register::None && index == Register::None && instruction.memory_displ_size() == 4;
+    if short {
+        op.narrow = 32;
+    }
+    if short || matches!(op.seg, seg::FS | seg::GS) {
+        op.way = Way::Careful;
+    }
 }
 
 /// Bytes of an operand; 0 if it is neither register nor memory.
@@ -139,25 +166,35 @@ macro_rules! sized {
             1 => $crate::machine::op::run!($f::<$($g,)* u8>),
             2 => $crate::machine::op::run!($f::<$($g,)* u16>),
             4 => $crate::machine::op::run!($f::<$($g,)* u32>),
+            8 => $crate::machine::op::run!($f::<$($g,)* u64>),
             _ => return None,
         }
     };
 }
-/// The same of a pair: the short way, which has an instance for each kind of operand in a flat segment, and the careful way.
+/// The same of a pair: the short way, which has an instance for each kind of operand, and the careful way.
 macro_rules! sized_pair {
     ($size:expr, $op:expr, $fast:ident, $careful:ident $(, $g:ty)*) => {
-        match ($size, $op.way) {
-            (1, Way::Simple) => run!($fast::<Simple, $($g,)* u8>, $careful::<$($g,)* u8>),
-            (1, Way::Indexed) => run!($fast::<Indexed, $($g,)* u8>, $careful::<$($g,)* u8>),
-            (1, Way::Careful) => run!($careful::<$($g,)* u8>),
-            (2, Way::Simple) => run!($fast::<Simple, $($g,)* u16>, $careful::<$($g,)* u16>),
-            (2, Way::Indexed) => run!($fast::<Indexed, $($g,)* u16>, $careful::<$($g,)* u16>),
-            (2, Way::Careful) => run!($careful::<$($g,)* u16>),
-            (4, Way::Simple) => run!($fast::<Simple, $($g,)* u32>, $careful::<$($g,)* u32>),
-            (4, Way::Indexed) => run!($fast::<Indexed, $($g,)* u32>, $careful::<$($g,)* u32>),
-            (4, Way::Careful) => run!($careful::<$($g,)* u32>),
+        match $size {
+            1 => operand::by_way!($op, $fast, $careful $(, $g)*, u8),
+            2 => operand::by_way!($op, $fast, $careful $(, $g)*, u16),
+            4 => operand::by_way!($op, $fast, $careful $(, $g)*, u32),
+            8 => operand::by_way!($op, $fast, $careful $(, $g)*, u64),
             _ => return None,
         }
     };
 }
-pub(super) use {sized, sized_pair};
+
+/// One width of [`sized_pair`].
+macro_rules! by_way {
+    ($op:expr, $fast:ident, $careful:ident, $($g:ty),*) => {
+        match $op.way {
+            Way::Simple => run!($fast::<op::Simple, $($g),*>, $careful::<$($g),*>),
+            Way::Indexed => run!($fast::<op::Indexed, $($g),*>, $careful::<$($g),*>),
+            Way::Long => run!($fast::<op::Long, $($g),*>, $careful::<$($g),*>),
+            Way::LongIndexed => run!($fast::<op::LongIndexed, $($g),*>, $careful::<$($g),*>),
+            Way::LongRelative => run!($fast::<op::LongRelative, $($g),*>, $careful::<$($g),*>),
+            Way::Careful => run!($careful::<$($g),*>),
+        }
+    };
+}
+pub(super) use {by_way, sized, sized_pair};

@@ -111,14 +111,19 @@ impl Shift for Rcr {
     }
 }
 
-/// The count: an immediate or CL, five bits of it.
+/// The count: an immediate or CL, as many bits of it as matter.
 #[inline(always)]
-fn count<const BY_CL: bool>(core: &Core, op: &Op) -> u32 {
-    (if BY_CL { core.reg::<u8>(reg::CX) } else { op.imm as u8 }) as u32 & 31
+fn count<W: Width, const BY_CL: bool>(core: &Core, op: &Op) -> u32 {
+    (if BY_CL { core.reg::<u8>(reg::CX) } else { op.imm as u8 }) as u32 & count_mask::<W>()
+}
+
+/// Bits of a count that matter: six with 64-bit operands, else five.
+const fn count_mask<W: Width>() -> u32 {
+    if W::BITS == 64 { 63 } else { 31 }
 }
 
 fn shift_reg<S: Shift, W: Width, const BY_CL: bool>(core: &mut Core, op: &Op) -> Flow {
-    let count = count::<BY_CL>(core, op);
+    let count = count::<W, BY_CL>(core, op);
     if count != 0 {
         let a = core.reg::<W>(op.r1);
         let result = S::apply(&mut core.flags, a, count);
@@ -128,7 +133,7 @@ fn shift_reg<S: Shift, W: Width, const BY_CL: bool>(core: &mut Core, op: &Op) ->
 }
 
 fn shift_mem<S: Shift, W: Width, const BY_CL: bool>(core: &mut Core, op: &Op) -> Flow {
-    let (address, count) = (core.address(op), count::<BY_CL>(core, op));
+    let (address, count) = (core.address(op), count::<W, BY_CL>(core, op));
     let a = core.load_for_update::<W>(op.seg, address)?;
     if count == 0 {
         return Ok(());
@@ -149,9 +154,11 @@ fn lower_shift<S: Shift>(instruction: &Instruction, op: &mut Op) -> Option<After
             (false, 1) => run!(shift_reg::<S, u8, false>),
             (false, 2) => run!(shift_reg::<S, u16, false>),
             (false, 4) => run!(shift_reg::<S, u32, false>),
+            (false, 8) => run!(shift_reg::<S, u64, false>),
             (true, 1) => run!(shift_reg::<S, u8, true>),
             (true, 2) => run!(shift_reg::<S, u16, true>),
             (true, 4) => run!(shift_reg::<S, u32, true>),
+            (true, 8) => run!(shift_reg::<S, u64, true>),
             _ => return None,
         }
     } else {
@@ -160,9 +167,11 @@ fn lower_shift<S: Shift>(instruction: &Instruction, op: &mut Op) -> Option<After
             (false, 1) => run!(shift_mem::<S, u8, false>),
             (false, 2) => run!(shift_mem::<S, u16, false>),
             (false, 4) => run!(shift_mem::<S, u32, false>),
+            (false, 8) => run!(shift_mem::<S, u64, false>),
             (true, 1) => run!(shift_mem::<S, u8, true>),
             (true, 2) => run!(shift_mem::<S, u16, true>),
             (true, 4) => run!(shift_mem::<S, u32, true>),
+            (true, 8) => run!(shift_mem::<S, u64, true>),
             _ => return None,
         }
     };
@@ -177,32 +186,42 @@ trait Double {
 struct Shld;
 struct Shrd;
 
+/// With 16-bit operands counts over 16 are undefined; here the source fills again from its top.
 impl Double for Shld {
-    /// With 16-bit operands counts over 16 are undefined; here the source fills again from its top.
     fn apply<W: Width>(flags: &mut Flags, a: W, fill: W, count: u32) -> W {
-        let pair = u128::from(a.zx()) << (2 * W::BITS) | u128::from(fill.zx()) << W::BITS | u128::from(fill.zx());
-        let shifted = pair << count;
-        let result = W::cut((shifted >> (2 * W::BITS)) as u64);
-        let cf = shifted >> (3 * W::BITS) & 1 != 0;
-        flags.logic(result);
-        flags.set_cf_of(cf, result.sign() ^ a.sign());
-        result
+        let (result, cf) = if W::BITS == 64 {
+            // The count is 1 to 63 here.
+            (a.zx() << count | fill.zx() >> (64 - count), a.zx() >> (64 - count) & 1 != 0)
+        } else {
+            let pair = u128::from(a.zx()) << (2 * W::BITS) | u128::from(fill.zx()) << W::BITS | u128::from(fill.zx());
+            let shifted = pair << count;
+            ((shifted >> (2 * W::BITS)) as u64, shifted >> (3 * W::BITS) & 1 != 0)
+        };
+        double_result(flags, a, W::cut(result), cf)
     }
 }
 
 impl Double for Shrd {
     fn apply<W: Width>(flags: &mut Flags, a: W, fill: W, count: u32) -> W {
-        let pair = u128::from(fill.zx()) << (2 * W::BITS) | u128::from(fill.zx()) << W::BITS | u128::from(a.zx());
-        let result = W::cut((pair >> count) as u64);
-        let cf = pair >> (count - 1) & 1 != 0;
-        flags.logic(result);
-        flags.set_cf_of(cf, result.sign() ^ a.sign());
-        result
+        let cf = if count <= W::BITS { a.zx() >> (count - 1) & 1 != 0 } else { fill.zx() >> (count - W::BITS - 1) & 1 != 0 };
+        let result = if W::BITS == 64 {
+            a.zx() >> count | fill.zx() << (64 - count)
+        } else {
+            let pair = u128::from(fill.zx()) << (2 * W::BITS) | u128::from(fill.zx()) << W::BITS | u128::from(a.zx());
+            (pair >> count) as u64
+        };
+        double_result(flags, a, W::cut(result), cf)
     }
 }
 
+fn double_result<W: Width>(flags: &mut Flags, before: W, result: W, cf: bool) -> W {
+    flags.logic(result);
+    flags.set_cf_of(cf, result.sign() ^ before.sign());
+    result
+}
+
 fn double_reg<D: Double, W: Width>(core: &mut Core, op: &Op) -> Flow {
-    let count = double_count(core, op);
+    let count = double_count::<W>(core, op);
     if count != 0 {
         let (a, fill) = (core.reg::<W>(op.r1), core.reg::<W>(op.r2));
         let result = D::apply(&mut core.flags, a, fill, count);
@@ -212,7 +231,7 @@ fn double_reg<D: Double, W: Width>(core: &mut Core, op: &Op) -> Flow {
 }
 
 fn double_mem<D: Double, W: Width>(core: &mut Core, op: &Op) -> Flow {
-    let (address, count) = (core.address(op), double_count(core, op));
+    let (address, count) = (core.address(op), double_count::<W>(core, op));
     let (a, fill) = (core.load_for_update::<W>(op.seg, address)?, core.reg::<W>(op.r2));
     if count == 0 {
         return Ok(());
@@ -224,8 +243,8 @@ fn double_mem<D: Double, W: Width>(core: &mut Core, op: &Op) -> Flow {
 /// `imm` is the count, or this where CL has it.
 const BY_CL: u64 = 0x100;
 
-fn double_count(core: &Core, op: &Op) -> u32 {
-    (if op.imm == BY_CL { core.reg::<u8>(reg::CX) } else { op.imm as u8 }) as u32 & 31
+fn double_count<W: Width>(core: &Core, op: &Op) -> u32 {
+    (if op.imm == BY_CL { core.reg::<u8>(reg::CX) } else { op.imm as u8 }) as u32 & count_mask::<W>()
 }
 
 fn lower_double<D: Double>(instruction: &Instruction, op: &mut Op) -> Option<After> {

@@ -4,9 +4,9 @@ use iced_x86::{Code, Instruction, Mnemonic};
 
 use super::super::core::{Core, reg, seg};
 use super::super::fault::{Flow, Stop};
-use super::super::op::{After, Indexed, Op, Operand, Simple, Way, run};
+use super::super::op::{self, After, Op, Operand, Way, run};
 use super::super::width::Width;
-use super::operand::{is_immediate, size, sized, sized_pair, unary};
+use super::operand::{self, is_immediate, size, sized, sized_pair, unary};
 
 fn try_push_reg<O: Operand, W: Width>(core: &mut Core, op: &Op) -> Option<()> {
     core.try_push(core.reg::<W>(op.r1))
@@ -36,7 +36,7 @@ fn push_mem<W: Width>(core: &mut Core, op: &Op) -> Flow {
 
 fn try_pop_reg<O: Operand, W: Width>(core: &mut Core, op: &Op) -> Option<()> {
     let value = core.try_load_flat::<W>(core.regs[reg::SP as usize])?;
-    core.release(W::BYTES);
+    core.release::<W>(W::BYTES);
     // The value goes in last: POP ESP loads what was popped.
     core.set_reg(op.r1, value);
     Some(())
@@ -140,19 +140,29 @@ fn leave<W: Width>(core: &mut Core, _: &Op) -> Flow {
     Ok(())
 }
 
+/// The short way knows 64-bit stacks with 64-bit operands only.
+fn careful_if_short(size: usize, op: &mut Op) {
+    if size == 2 && matches!(op.way, Way::Long | Way::LongIndexed | Way::LongRelative) {
+        op.way = Way::Careful;
+    }
+}
+
 fn lower_push(instruction: &Instruction, op: &mut Op) -> Option<After> {
     if is_immediate(instruction.op0_kind()) {
         op.imm = instruction.immediate(0);
-        let short = matches!(instruction.code(), Code::Push_imm16 | Code::Pushw_imm8);
-        op.run = match (short, op.way) {
-            (true, _) => run!(push_imm::<u16>),
-            (false, Way::Careful) => run!(push_imm::<u32>),
-            (false, _) => run!(try_push_imm::<u32>, push_imm::<u32>),
+        op.run = match (instruction.code(), op.way) {
+            (Code::Push_imm16 | Code::Pushw_imm8, _) => run!(push_imm::<u16>),
+            (Code::Pushq_imm8 | Code::Pushq_imm32, Way::Careful) => run!(push_imm::<u64>),
+            (Code::Pushq_imm8 | Code::Pushq_imm32, _) => run!(try_push_imm::<u64>, push_imm::<u64>),
+            (_, Way::Careful) => run!(push_imm::<u32>),
+            (_, _) => run!(try_push_imm::<u32>, push_imm::<u32>),
         };
         return Some(After::Next);
     }
     let size = size(instruction, 0);
-    op.run = if unary(instruction, op)? {
+    let by_memory = unary(instruction, op)?;
+    careful_if_short(size, op);
+    op.run = if by_memory {
         sized_pair!(size, op, try_push_mem, push_mem)
     } else {
         sized_pair!(size, op, try_push_reg, push_reg)
@@ -162,7 +172,9 @@ fn lower_push(instruction: &Instruction, op: &mut Op) -> Option<After> {
 
 fn lower_pop(instruction: &Instruction, op: &mut Op) -> Option<After> {
     let size = size(instruction, 0);
-    op.run = if unary(instruction, op)? { sized!(size, pop_mem) } else { sized_pair!(size, op, try_pop_reg, pop_reg) };
+    let by_memory = unary(instruction, op)?;
+    careful_if_short(size, op);
+    op.run = if by_memory { sized!(size, pop_mem) } else { sized_pair!(size, op, try_pop_reg, pop_reg) };
     Some(After::Next)
 }
 
@@ -174,10 +186,15 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
         Code::Popad => op.run = run!(popa::<u32>),
         Code::Leavew => op.run = run!(leave::<u16>),
         Code::Leaved => op.run = run!(leave::<u32>),
-        Code::Enterw_imm16_imm8 | Code::Enterd_imm16_imm8 => {
+        Code::Leaveq => op.run = run!(leave::<u64>),
+        Code::Enterw_imm16_imm8 | Code::Enterd_imm16_imm8 | Code::Enterq_imm16_imm8 => {
             op.imm = instruction.immediate(0);
             op.r2 = instruction.immediate8_2nd();
-            op.run = if instruction.code() == Code::Enterw_imm16_imm8 { run!(enter::<u16>) } else { run!(enter::<u32>) };
+            op.run = match instruction.code() {
+                Code::Enterw_imm16_imm8 => run!(enter::<u16>),
+                Code::Enterd_imm16_imm8 => run!(enter::<u32>),
+                _ => run!(enter::<u64>),
+            };
         }
         _ => {
             return match instruction.mnemonic() {

@@ -103,7 +103,9 @@ impl Element for Cmps {
 #[inline(always)]
 fn advance(core: &mut Core, r: u8, step: u64, mask: u64) {
     let slot = &mut core.regs[r as usize];
-    *slot = *slot & !mask | slot.wrapping_add(step) & mask;
+    // As every 32-bit register write, a 32-bit step clears what is above.
+    let keep = if mask == 0xFFFF { !mask } else { 0 };
+    *slot = *slot & keep | slot.wrapping_add(step) & mask;
 }
 
 fn portion<E: Element, W: Width, const REPEAT: u8>(core: &mut Core, op: &Op) -> Flow {
@@ -151,15 +153,19 @@ macro_rules! repeated {
             (1, Repeat::Once) => run!(portion::<$element, u8, { Repeat::Once as u8 }>),
             (2, Repeat::Once) => run!(portion::<$element, u16, { Repeat::Once as u8 }>),
             (4, Repeat::Once) => run!(portion::<$element, u32, { Repeat::Once as u8 }>),
+            (8, Repeat::Once) => run!(portion::<$element, u64, { Repeat::Once as u8 }>),
             (1, Repeat::Count) => run!(portion::<$element, u8, { Repeat::Count as u8 }>),
             (2, Repeat::Count) => run!(portion::<$element, u16, { Repeat::Count as u8 }>),
             (4, Repeat::Count) => run!(portion::<$element, u32, { Repeat::Count as u8 }>),
+            (8, Repeat::Count) => run!(portion::<$element, u64, { Repeat::Count as u8 }>),
             (1, Repeat::WhileEqual) => run!(portion::<$element, u8, { Repeat::WhileEqual as u8 }>),
             (2, Repeat::WhileEqual) => run!(portion::<$element, u16, { Repeat::WhileEqual as u8 }>),
             (4, Repeat::WhileEqual) => run!(portion::<$element, u32, { Repeat::WhileEqual as u8 }>),
+            (8, Repeat::WhileEqual) => run!(portion::<$element, u64, { Repeat::WhileEqual as u8 }>),
             (1, Repeat::WhileNotEqual) => run!(portion::<$element, u8, { Repeat::WhileNotEqual as u8 }>),
             (2, Repeat::WhileNotEqual) => run!(portion::<$element, u16, { Repeat::WhileNotEqual as u8 }>),
             (4, Repeat::WhileNotEqual) => run!(portion::<$element, u32, { Repeat::WhileNotEqual as u8 }>),
+            (8, Repeat::WhileNotEqual) => run!(portion::<$element, u64, { Repeat::WhileNotEqual as u8 }>),
             _ => return None,
         }
     };
@@ -175,17 +181,21 @@ fn repeat(instruction: &Instruction, compares: bool) -> Repeat {
     }
 }
 
-/// 48 where the instruction uses SI, DI and CX, by its address size.
+/// Which part of the index registers the instruction uses: 48 for SI, DI and CX, 32 for ESI, EDI and ECX, 0 for all of them.
 pub(super) fn index_narrow(instruction: &Instruction) -> u8 {
-    let sixteen = (0..instruction.op_count()).any(|i| {
-        use iced_x86::OpKind::{MemoryESDI, MemorySegDI, MemorySegSI};
-        matches!(instruction.op_kind(i), MemoryESDI | MemorySegDI | MemorySegSI)
-    });
-    if sixteen { 48 } else { 32 }
+    use iced_x86::OpKind::{MemoryESDI, MemoryESRDI, MemorySegDI, MemorySegRDI, MemorySegRSI, MemorySegSI};
+    (0..instruction.op_count())
+        .find_map(|i| match instruction.op_kind(i) {
+            MemoryESDI | MemorySegDI | MemorySegSI => Some(48),
+            MemoryESRDI | MemorySegRDI | MemorySegRSI => Some(0),
+            _ => None,
+        })
+        .unwrap_or(32)
 }
 
 pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
-    use Mnemonic::{Cmpsb, Cmpsd, Cmpsw, Lodsb, Lodsd, Lodsw, Movsb, Movsd, Movsw, Scasb, Scasd, Scasw, Stosb, Stosd, Stosw};
+    use Mnemonic::{Cmpsb, Cmpsd, Cmpsq, Cmpsw, Lodsb, Lodsd, Lodsq, Lodsw, Movsb, Movsd, Movsq, Movsw};
+    use Mnemonic::{Scasb, Scasd, Scasq, Scasw, Stosb, Stosd, Stosq, Stosw};
     if !instruction.is_string_instruction() {
         return None;
     }
@@ -193,6 +203,7 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
         Movsb | Cmpsb | Stosb | Lodsb | Scasb => 1,
         Movsw | Cmpsw | Stosw | Lodsw | Scasw => 2,
         Movsd | Cmpsd | Stosd | Lodsd | Scasd => 4,
+        Movsq | Cmpsq | Stosq | Lodsq | Scasq => 8,
         _ => return None,
     };
     op.seg = match instruction.memory_segment() {
@@ -202,10 +213,10 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
     op.narrow = index_narrow(instruction);
     let (counted, compared) = (repeat(instruction, false), repeat(instruction, true));
     op.run = match instruction.mnemonic() {
-        Movsb | Movsw | Movsd => repeated!(Movs, size, counted),
-        Stosb | Stosw | Stosd => repeated!(Stos, size, counted),
-        Lodsb | Lodsw | Lodsd => repeated!(Lods, size, counted),
-        Scasb | Scasw | Scasd => repeated!(Scas, size, compared),
+        Movsb | Movsw | Movsd | Movsq => repeated!(Movs, size, counted),
+        Stosb | Stosw | Stosd | Stosq => repeated!(Stos, size, counted),
+        Lodsb | Lodsw | Lodsd | Lodsq => repeated!(Lods, size, counted),
+        Scasb | Scasw | Scasd | Scasq => repeated!(Scas, size, compared),
         _ => repeated!(Cmps, size, compared),
     };
     Some(After::Next)

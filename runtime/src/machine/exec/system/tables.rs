@@ -46,7 +46,7 @@ fn lidt(core: &mut Core, op: &Op) -> Flow {
 fn write_table(core: &mut Core, op: &Op, table: TableRegister) -> Flow {
     let address = core.address(op);
     let linear = core.checked_linear(op.seg, address, 6, true)?;
-    core.probe(linear, 6, Access { write: true, user: core.cpl == 3 })?;
+    core.probe(linear, 6, Access::write(core.cpl == 3))?;
     let limit = core.store(op.seg, address, table.limit);
     let base = core.store(op.seg, address + 2, table.base as u32 & op.imm as u32);
     limit.and(base)

@@ -1,0 +1,182 @@
+//! The paging structures: 32-bit, PAE and 4-level paging (SDM vol. 3, 4.3 to 4.7).
+
+use super::core::{CR0_WP, CR4_PAE, CR4_PSE, Core, EFER_NXE};
+use super::fault::{Stop, Vector};
+use super::memory::PAGE_MASK;
+use super::paging::Access;
+
+/// Entry bits that all forms of paging share (SDM vol. 3, tables 4-5, 4-6 and 4-15 to 4-20).
+mod entry {
+    pub(super) const PRESENT: u64 = 1 << 0;
+    pub(super) const WRITABLE: u64 = 1 << 1;
+    pub(super) const USER: u64 = 1 << 2;
+    pub(super) const ACCESSED: u64 = 1 << 5;
+    pub(super) const DIRTY: u64 = 1 << 6;
+    pub(super) const LARGE: u64 = 1 << 7;
+    /// XD, in 8-byte entries.
+    pub(super) const NO_EXECUTE: u64 = 1 << 63;
+}
+
+/// The physical address in an 8-byte entry; this machine has 40 bits of them.
+const FRAME: u64 = (1 << 40) - 1 & PAGE_MASK;
+/// Bits of 8-byte entries that must be clear: physical addresses this machine does not have.
+const RESERVED: u64 = (1 << 52) - (1 << 40);
+/// Bits of a PAE page-directory-pointer entry that must be clear (SDM vol. 3, table 4-8).
+const PDPTE_RESERVED: u64 = 0x1E6;
+
+/// Page-fault error code bits (SDM vol. 3, 4.7).
+mod code {
+    pub(super) const PROTECTION: u32 = 1 << 0;
+    pub(super) const WRITE: u32 = 1 << 1;
+    pub(super) const USER: u32 = 1 << 2;
+    pub(super) const RESERVED: u32 = 1 << 3;
+    pub(super) const FETCH: u32 = 1 << 4;
+}
+
+/// What the paging structures say of a linear page.
+pub(crate) struct Mapping {
+    pub(crate) frame: u64,
+    pub(crate) writable: bool,
+    pub(crate) dirty: bool,
+    pub(crate) executable: bool,
+}
+
+/// Why an access is not allowed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    NotPresent,
+    Protection,
+    Reserved,
+}
+
+/// An entry on the way to the page: where it stands and what it holds.
+#[derive(Clone, Copy, Default)]
+struct Step {
+    at: u64,
+    value: u64,
+}
+
+impl Core {
+    fn page_fault(&mut self, linear: u64, access: Access, refusal: Refusal) -> Stop {
+        self.cr2 = linear;
+        let shows_fetch = self.cr4 & CR4_PAE != 0 && self.msrs.efer & EFER_NXE != 0;
+        let code = u32::from(refusal != Refusal::NotPresent) * code::PROTECTION
+            | u32::from(access.write) * code::WRITE
+            | u32::from(access.user) * code::USER
+            | u32::from(refusal == Refusal::Reserved) * code::RESERVED
+            | u32::from(access.fetch && shows_fetch) * code::FETCH;
+        self.raise(Vector::PageFault, code)
+    }
+
+    /// Finds the page of a linear address, checks the access, sets accessed and dirty bits; or #PF.
+    pub(crate) fn walk(&mut self, linear: u64, access: Access) -> Result<Mapping, Stop> {
+        let found = if self.cr4 & CR4_PAE != 0 { self.walk_wide(linear) } else { self.walk_narrow(linear) };
+        match found.and_then(|(steps, size)| self.grant(&steps, size, linear, access)) {
+            Ok(mapping) => Ok(mapping),
+            Err(refusal) => Err(self.page_fault(linear, access, refusal)),
+        }
+    }
+
+    /// 32-bit paging: 4-byte entries, pages of 4 KiB and 4 MiB. The entries and the page's size.
+    fn walk_narrow(&mut self, linear: u64) -> Result<(Steps, u64), Refusal> {
+        let mut steps = Steps::default();
+        let at = self.cr3 & 0xFFFF_F000 | linear >> 22 << 2;
+        let directory = u64::from(self.memory.read::<u32>(at));
+        steps.push(Step { at, value: directory });
+        if directory & entry::PRESENT == 0 {
+            return Err(Refusal::NotPresent);
+        }
+        if directory & entry::LARGE != 0 && self.cr4 & CR4_PSE != 0 {
+            return Ok((steps, 1 << 22));
+        }
+        let at = directory & 0xFFFF_F000 | (linear >> 12 & 0x3FF) << 2;
+        let table = u64::from(self.memory.read::<u32>(at));
+        steps.push(Step { at, value: table });
+        if table & entry::PRESENT == 0 { Err(Refusal::NotPresent) } else { Ok((steps, 1 << 12)) }
+    }
+
+    /// PAE and 4-level paging: 8-byte entries, pages of 4 KiB, 2 MiB and, in long mode, 1 GiB.
+    fn walk_wide(&mut self, linear: u64) -> Result<(Steps, u64), Refusal> {
+        let (mut table, mut shift) = (self.cr3 & FRAME, 39);
+        if !self.long_mode() {
+            let pointer: u64 = self.memory.read(self.cr3 & 0xFFFF_FFE0 | (linear >> 30 & 3) << 3);
+            if pointer & entry::PRESENT == 0 {
+                return Err(Refusal::NotPresent);
+            }
+            if pointer & (PDPTE_RESERVED | RESERVED) != 0 {
+                return Err(Refusal::Reserved);
+            }
+            (table, shift) = (pointer & FRAME, 21);
+        }
+        let mut steps = Steps::default();
+        loop {
+            let at = table | (linear >> shift & 0x1FF) << 3;
+            let value: u64 = self.memory.read(at);
+            if value & entry::PRESENT == 0 {
+                return Err(Refusal::NotPresent);
+            }
+            let executes = self.msrs.efer & EFER_NXE != 0;
+            if value & RESERVED != 0 || value & entry::NO_EXECUTE != 0 && !executes {
+                return Err(Refusal::Reserved);
+            }
+            steps.push(Step { at, value });
+            let large = value & entry::LARGE != 0 && shift > 12;
+            if large && (shift == 39 || value & ((1 << shift) - 1) & !0x1FFF != 0) {
+                return Err(Refusal::Reserved);
+            }
+            if large || shift == 12 {
+                return Ok((steps, 1 << shift));
+            }
+            (table, shift) = (value & FRAME, shift - 9);
+        }
+    }
+
+    /// Checks the rights that all entries together grant, and marks them as used.
+    fn grant(&mut self, steps: &Steps, size: u64, linear: u64, access: Access) -> Result<Mapping, Refusal> {
+        let steps = steps.get();
+        let all = steps.iter().fold(u64::MAX, |all, step| all & step.value);
+        let any = steps.iter().fold(0, |any, step| any | step.value);
+        let (user, executable) = (all & entry::USER != 0, any & entry::NO_EXECUTE == 0);
+        let writable = all & entry::WRITABLE != 0;
+        let protects = access.user || self.cr0 & CR0_WP != 0;
+        if access.user && !user || access.write && !writable && protects || access.fetch && !executable {
+            return Err(Refusal::Protection);
+        }
+        let mut dirty = false;
+        let mut frame = 0;
+        for (i, step) in steps.iter().enumerate() {
+            let leaf = i + 1 == steps.len();
+            let mut marked = step.value | entry::ACCESSED;
+            if leaf {
+                marked |= if access.write { entry::DIRTY } else { 0 };
+                dirty = marked & entry::DIRTY != 0;
+                frame = step.value & FRAME & !(size - 1) | linear & (size - 1) & PAGE_MASK;
+            }
+            if marked != step.value {
+                // Both bits are in the low byte, whatever the entry's size.
+                self.memory.write(step.at, marked as u8);
+            }
+        }
+        Ok(Mapping { frame, writable, dirty, executable })
+    }
+}
+
+/// The entries on the way, at most four, the last one the page's own.
+#[derive(Default)]
+struct Steps {
+    steps: [Step; 4],
+    len: usize,
+}
+
+impl Steps {
+    fn push(&mut self, step: Step) {
+        if let Some(slot) = self.steps.get_mut(self.len) {
+            *slot = step;
+            self.len += 1;
+        }
+    }
+
+    fn get(&self) -> &[Step] {
+        &self.steps[..self.len]
+    }
+}
