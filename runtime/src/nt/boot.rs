@@ -9,6 +9,7 @@ use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;
 use super::layout::{eflags, msr, port, selector, shared, trap_frame};
 use super::profile::Profile;
+use super::report::print_literal;
 
 /// Multiboot 1 header: magic, flags, checksum (Multiboot Specification 0.6.96, 3.1). No flags: the ELF headers tell all.
 pub(crate) const MULTIBOOT_HEADER: [u32; 3] = [0x1BAD_B002, 0, 0x1BAD_B002u32.wrapping_neg()];
@@ -18,6 +19,9 @@ const CR0_PG_WP: u32 = 0x8001_0000;
 
 /// CPUID.1:EDX, `sysenter` and `sysexit`.
 const CPUID_SEP_BIT: u32 = 11;
+
+/// Model and stepping of family 6 from which on the bit is to be believed.
+const FIRST_SEP_STEP: u32 = 0x0303;
 
 /// Fields of [`kernel::CPU`].
 mod cpu {
@@ -57,7 +61,8 @@ pub(crate) fn entry(profile: &Profile) -> u32 {
 /// Emits the kernel's own start.
 pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
     startup(k)?;
-    cpu_identity(k)?;
+    cpu_vendor(k)?;
+    feature_bits(k)?;
     fast_syscall_registers(k)
 }
 
@@ -113,10 +118,7 @@ fn print_header(k: &mut KernelAsm<'_>) -> Asm {
         (" sysenter ", cpu::SYSENTER),
     ];
     for (name, field) in fields {
-        let (text, length) = k.text(name);
-        k.a.mov(esi, text)?;
-        k.a.mov(ecx, length)?;
-        k.call(Routine::NtgatePrint)?;
+        print_literal(k, name)?;
         k.a.mov(eax, k.var(kernel::CPU + field))?;
         k.call(Routine::NtgatePrintShortHex)?;
         if field == cpu::CPUID {
@@ -155,16 +157,9 @@ fn enter_ring3(k: &mut KernelAsm<'_>) -> Asm {
     k.jmp(Routine::Kei386EoiHelper)
 }
 
-/// KiGetCpuVendor finds out whether there is CPUID, KiGetFeatureBits what it says and whether SEP may be used.
-fn cpu_identity(k: &mut KernelAsm<'_>) -> Asm {
-    let no_extension = &mut k.a.create_label();
-    let not_family_f = &mut k.a.create_label();
-    let extended = &mut k.a.create_label();
-    let usable = &mut k.a.create_label();
-    let done = &mut k.a.create_label();
-    let var = |field| kernel::CPU + field;
-
-    // EFLAGS.ID can be changed only where CPUID exists (Intel SDM volume 1, 20.1).
+/// KiGetCpuVendor: is there CPUID, and does it have leaf 1? EFLAGS.ID can be changed only where CPUID exists
+/// (Intel SDM volume 1, 20.1).
+fn cpu_vendor(k: &mut KernelAsm<'_>) -> Asm {
     k.begin(Routine::KiGetCpuVendor)?;
     k.a.pushfd()?;
     k.a.pop(eax)?;
@@ -183,20 +178,52 @@ fn cpu_identity(k: &mut KernelAsm<'_>) -> Asm {
     k.a.cpuid()?;
     k.a.test(eax, eax)?;
     k.je(Routine::KiGetCpuVendorDone)?;
-    k.a.mov(k.var(var(cpu::CPUID)), 1)?;
+    k.a.mov(k.var(kernel::CPU + cpu::CPUID), 1)?;
     k.begin(Routine::KiGetCpuVendorDone)?;
-    k.a.ret()?;
+    k.a.ret()
+}
 
+/// KiGetFeatureBits: what CPUID says, and whether SEP may be used.
+fn feature_bits(k: &mut KernelAsm<'_>) -> Asm {
+    let usable = &mut k.a.create_label();
+    let done = &mut k.a.create_label();
     k.begin(Routine::KiGetFeatureBits)?;
     k.a.mov(k.var(kernel::FAST_SYSTEM_CALL_DISABLE), 1)?;
-    k.a.cmp(k.var(var(cpu::CPUID)), 0)?;
+    k.a.cmp(k.var(kernel::CPU + cpu::CPUID), 0)?;
     k.a.je(*done)?;
     k.a.mov(eax, 1)?;
     k.a.cpuid()?;
     k.a.shr(edx, CPUID_SEP_BIT)?;
     k.a.and(edx, 1)?;
-    k.a.mov(k.var(var(cpu::SEP)), edx)?;
-    // ESI = family, EDI = model, EBX = stepping, after the display rules of the SDM's CPUID page.
+    signature(k)?;
+    k.a.mov(k.var(kernel::CPU + cpu::FAMILY), esi)?;
+    k.a.mov(k.var(kernel::CPU + cpu::MODEL), edi)?;
+    k.a.mov(k.var(kernel::CPU + cpu::STEPPING), ebx)?;
+    k.a.mov(k.var(kernel::CPU + cpu::SEP), edx)?;
+
+    k.a.test(edx, edx)?;
+    k.a.je(*done)?;
+    // The Pentium Pro has the bit but not the instructions: family below 6, or 6 with model and stepping below 3.3
+    // (ReactOS ntoskrnl/ke/i386/cpu.c).
+    k.a.cmp(esi, 6)?;
+    k.a.jb(*done)?;
+    k.a.jne(*usable)?;
+    k.a.shl(edi, 8)?;
+    k.a.or(edi, ebx)?;
+    k.a.cmp(edi, FIRST_SEP_STEP)?;
+    k.a.jb(*done)?;
+    k.a.set_label(usable)?;
+    k.a.mov(k.var(kernel::CPU + cpu::SYSENTER), 1)?;
+    k.a.mov(k.var(kernel::FAST_SYSTEM_CALL_DISABLE), 0)?;
+    k.a.set_label(done)?;
+    k.a.ret()
+}
+
+/// Splits the signature in EAX: ESI = family, EDI = model, EBX = stepping, by the rules of the SDM's CPUID page. EDX stays.
+fn signature(k: &mut KernelAsm<'_>) -> Asm {
+    let not_family_f = &mut k.a.create_label();
+    let extended = &mut k.a.create_label();
+    let done = &mut k.a.create_label();
     k.a.mov(ebx, eax)?;
     k.a.and(ebx, 0xF)?;
     k.a.mov(edi, eax)?;
@@ -214,31 +241,12 @@ fn cpu_identity(k: &mut KernelAsm<'_>) -> Asm {
     k.a.jmp(*extended)?;
     k.a.set_label(not_family_f)?;
     k.a.cmp(esi, 6)?;
-    k.a.jne(*no_extension)?;
+    k.a.jne(*done)?;
     k.a.set_label(extended)?;
     k.a.shr(eax, 12)?;
     k.a.and(eax, 0xF0)?;
     k.a.or(edi, eax)?;
-    k.a.set_label(no_extension)?;
-    k.a.mov(k.var(var(cpu::FAMILY)), esi)?;
-    k.a.mov(k.var(var(cpu::MODEL)), edi)?;
-    k.a.mov(k.var(var(cpu::STEPPING)), ebx)?;
-
-    k.a.test(edx, edx)?;
-    k.a.je(*done)?;
-    // The Pentium Pro has the bit but not the instructions: family below 6, or 6 with model and stepping below 3.3.
-    k.a.cmp(esi, 6)?;
-    k.a.jb(*done)?;
-    k.a.jne(*usable)?;
-    k.a.shl(edi, 8)?;
-    k.a.or(edi, ebx)?;
-    k.a.cmp(edi, 0x0303)?;
-    k.a.jb(*done)?;
-    k.a.set_label(usable)?;
-    k.a.mov(k.var(var(cpu::SYSENTER)), 1)?;
-    k.a.mov(k.var(kernel::FAST_SYSTEM_CALL_DISABLE), 0)?;
-    k.a.set_label(done)?;
-    k.a.ret()
+    k.a.set_label(done)
 }
 
 /// KiLoadFastSyscallMachineSpecificRegisters, if the instructions may be used.

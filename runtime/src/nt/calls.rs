@@ -3,10 +3,49 @@
 use super::assembly::Routine;
 use super::data::{call, kernel, set};
 use super::image::Builder;
-use super::memory::{Access, Region};
+use super::memory::{Access, Region, file_offset};
 use super::record::{self, KERNEL_POINTER, PAST_END, UNMAPPED_POINTER};
 use super::system::Block;
-use super::{BuildError, Plan, Refusal, Ring, StubSet};
+use super::{BuildError, Image, Plan, Refusal, Ring, Start, StubSet};
+
+/// Where the work of one set is written down.
+#[derive(Debug, Clone)]
+pub(crate) struct CallTable {
+    /// Address of the set's own fields.
+    set: u32,
+    /// Address of the call table.
+    entries: u32,
+    /// The calls, in order.
+    calls: Vec<u32>,
+}
+
+impl Image {
+    /// Makes the next boot begin at another call. A boot that a broken kernel stub has stopped goes on this way, for
+    /// far less than a new image costs.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::NoSuchStart`] when the image does not have that set.
+    pub fn set_start(&mut self, start: Start) -> Result<(), BuildError> {
+        let Some(first) = self.tables.get(start.set).map(|table| table.set) else {
+            let nothing_to_do = start == Start::default() && self.tables.is_empty();
+            return if nothing_to_do { Ok(()) } else { Err(BuildError::NoSuchStart { set: start.set }) };
+        };
+        let mut changes = vec![(self.start_variable, first)];
+        for (index, table) in self.tables.iter().enumerate() {
+            let from = if index == start.set { start.call } else { 0 };
+            let skipped = table.calls.iter().take_while(|call| **call < from).count() as u32;
+            changes.push((table.set + set::ENTRIES, table.entries + skipped * call::SIZE));
+        }
+        for (address, value) in changes {
+            let place = file_offset(&self.elf, address).and_then(|at| self.elf.get_mut(at..at + 4));
+            if let Some(place) = place {
+                place.copy_from_slice(&value.to_le_bytes());
+            }
+        }
+        Ok(())
+    }
+}
 
 impl Builder<'_> {
     /// The calls that have to fail for their argument pointer. Without a service that has arguments there are none.
@@ -59,7 +98,14 @@ impl Builder<'_> {
             if let Some(layout) = self.sets.get_mut(index) {
                 layout.refusals = refusals;
             }
-            sets.dword(at + set::ENTRIES, first + rest.len() as u32);
+            let table = first + rest.len() as u32;
+            sets.dword(at + set::ENTRIES, table);
+            let calls = entries.chunks_exact(call::SIZE as usize / 4);
+            self.tables.push(CallTable {
+                set: base + at,
+                entries: table,
+                calls: calls.map(|entry| entry[call::CALL as usize / 4] & 0xFFFF).collect(),
+            });
             rest.extend(entries.iter().flat_map(|dword| dword.to_le_bytes()));
             sets.dword(at + set::ENTRIES_END, first + rest.len() as u32);
             sets.dword(at + set::FORM, planned.form as u32);
@@ -75,7 +121,7 @@ impl Builder<'_> {
         let mut plan_block = Block::from(std::mem::take(&mut self.data));
         plan_block.dword(kernel::HEADER_TEXT, header.0);
         plan_block.dword(kernel::HEADER_TEXT + 4, header.1);
-        plan_block.dword(kernel::SETS, base + plan.start.set as u32 * set::SIZE);
+        plan_block.dword(kernel::SETS, base);
         plan_block.dword(kernel::SETS_END, first);
         self.data = plan_block.finish();
         self.regions.push(Region::new(base, bytes, 0, Access::User));
@@ -87,7 +133,6 @@ impl Builder<'_> {
         let (Some(set), Some(layout)) = (plan.sets.get(index), self.sets.get(index)) else {
             return Vec::new();
         };
-        let from = if index == plan.start.set { plan.start.call } else { 0 };
         let direct = match set.ring {
             Ring::User => self.kernel.user.direct,
             Ring::Kernel => self.kernel.address(Routine::NtgateDirect),
@@ -96,9 +141,7 @@ impl Builder<'_> {
         let poison = |call: u32| [record::POISON_EAX | call, record::POISON_EDX | call];
         let mut entries = Vec::with_capacity((layout.stub_addresses.len() + 3) * call::SIZE as usize / 4);
         let mut entry = |target: u32, args: u32, call: u32, [a, d]: [u32; 2]| {
-            if call >= from {
-                entries.extend([target, args, number << 16 | call, record::first_argument(number, call), a, d]);
-            }
+            entries.extend([target, args, number << 16 | call, record::first_argument(number, call), a, d]);
         };
         for (call, (target, service)) in layout.stub_addresses.iter().zip(&plan.services).enumerate() {
             let call = call as u32;

@@ -5,7 +5,7 @@
 //! to the previous frame is written on both paths.
 
 use iced_x86::code_asm::{
-    AsmRegister32, byte_ptr, cl, cx, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs, word_ptr,
+    AsmRegister32, bl, byte_ptr, cl, cx, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs, word_ptr,
 };
 
 use super::assembly::{Asm, KernelAsm, Routine};
@@ -46,7 +46,7 @@ fn system_service(k: &mut KernelAsm<'_>) -> Asm {
     // The mode is what the caller's code segment says: Zw stubs come here with ring 0's.
     k.a.mov(ebx, dword_ptr(esp + trap_frame::SEG_CS))?;
     k.a.and(ebx, selector::MODE_MASK)?;
-    k.a.mov(byte_ptr(esi + thread.previous_mode), iced_x86::code_asm::bl)?;
+    k.a.mov(byte_ptr(esi + thread.previous_mode), bl)?;
     k.a.mov(ebp, esp)?;
     k.a.mov(byte_ptr(ebp + trap_frame::LOGGING), trap_frame::BY_SYSTEM_SERVICE)?;
     link_and_mark(k)?;

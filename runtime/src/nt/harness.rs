@@ -3,8 +3,8 @@
 
 use iced_x86::IcedError;
 use iced_x86::code_asm::{
-    AsmMemoryOperand, CodeAssembler, CodeLabel, cs, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs, gs,
-    ss, word_ptr,
+    AsmMemoryOperand, CodeAssembler, CodeLabel, cs, cx, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs,
+    gs, ss, word_ptr,
 };
 
 use super::data::{call, harness};
@@ -95,7 +95,7 @@ fn save_registers(a: &mut CodeAssembler, at: &dyn Fn(u32) -> AsmMemoryOperand) -
     for (f, low, high) in [(fact::CS_SS, cs, ss), (fact::DS_ES, ds, es), (fact::FS_GS, fs, gs)] {
         a.mov(ecx, high)?;
         a.shl(ecx, 16)?;
-        a.mov(iced_x86::code_asm::cx, low)?;
+        a.mov(cx, low)?;
         a.mov(save(f), ecx)?;
     }
     Ok(())

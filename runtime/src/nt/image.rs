@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use iced_x86::code_asm::{CodeAssembler, eax};
 
 use super::assembly::{Assembled, KernelAsm, Routine};
+use super::calls::CallTable;
 use super::data::kernel;
 use super::descriptors::{GDT_SIZE, IDT_SIZE};
 use super::layout::{PAGE, service_table};
@@ -65,7 +66,9 @@ impl Kernel {
             builder.stubs(index, set)?;
         }
         builder.call_tables(plan)?;
-        builder.finish()
+        let mut image = builder.finish()?;
+        image.set_start(plan.start)?;
+        Ok(image)
     }
 
     /// Address of a routine.
@@ -147,9 +150,6 @@ fn check(plan: &Plan) -> Result<(), BuildError> {
     if let Some(service) = plan.services.iter().position(|service| service.args_bytes > MAX_ARGUMENT_BYTES) {
         return Err(BuildError::TooManyArguments { service });
     }
-    if plan.start.set >= plan.sets.len().max(1) {
-        return Err(BuildError::NoSuchStart { set: plan.start.set });
-    }
     Ok(())
 }
 
@@ -160,6 +160,7 @@ pub(crate) struct Builder<'k> {
     pub(super) symbols: Vec<Symbol>,
     pub(super) data: Vec<u8>,
     pub(super) sets: Vec<SetLayout>,
+    pub(super) tables: Vec<CallTable>,
     /// ntdll: from the page of its first stub to the end of KiIntSystemCall.
     pub(super) ntdll: Region,
     pub(super) ntdll_taken: bool,
@@ -179,6 +180,7 @@ impl<'k> Builder<'k> {
             symbols: symbols::fixed(&kernel.profile, &kernel.code, &kernel.user),
             data: Vec::new(),
             sets: Vec::new(),
+            tables: Vec::new(),
             ntdll: Region::new(start, ntdll, 0, Access::User),
             ntdll_taken: false,
             next_user_stub: profile.other_stubs,
@@ -249,6 +251,12 @@ impl<'k> Builder<'k> {
         let boot = self.kernel.boot.clone();
         let elf = elf_image(boot, profile.boot_physical, boot::entry(profile), &self.regions)?;
         self.symbols.sort_by(|a, b| (a.address, &a.name).cmp(&(b.address, &b.name)));
-        Ok(Image { elf, symbols: self.symbols, sets: self.sets })
+        Ok(Image {
+            elf,
+            symbols: self.symbols,
+            sets: self.sets,
+            tables: self.tables,
+            start_variable: profile.kernel_data + kernel::SETS,
+        })
     }
 }

@@ -3,6 +3,7 @@
 use object::elf;
 use object::endian::LittleEndian;
 use object::pod::bytes_of;
+use object::read::elf::{FileHeader, ProgramHeader};
 
 use super::BuildError;
 use super::layout::PAGE;
@@ -250,4 +251,16 @@ fn write_elf(entry: u32, segments: &[(u32, u32, &Region)]) -> Vec<u8> {
         file.extend_from_slice(bytes);
     }
     file
+}
+
+/// Where in a file made by [`elf_image`] the byte at a virtual address is, if it is not one of the zeros left out.
+pub(crate) fn file_offset(file: &[u8], address: u32) -> Option<usize> {
+    let header = elf::FileHeader32::<LittleEndian>::parse(file).ok()?;
+    let endian = header.endian().ok()?;
+    let holds = |program: &&elf::ProgramHeader32<LittleEndian>| {
+        let start = program.p_vaddr(endian);
+        address.checked_sub(start).is_some_and(|offset| offset < program.p_filesz(endian))
+    };
+    let program = header.program_headers(endian, file).ok()?.iter().find(holds)?;
+    Some((program.p_offset(endian) + (address - program.p_vaddr(endian))) as usize)
 }

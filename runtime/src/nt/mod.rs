@@ -131,6 +131,9 @@ pub struct Image {
     pub symbols: Vec<Symbol>,
     /// One entry for each set of the plan.
     pub sets: Vec<SetLayout>,
+    tables: Vec<calls::CallTable>,
+    /// Address of the variable that holds the first set to run.
+    start_variable: u32,
 }
 
 /// A named address.

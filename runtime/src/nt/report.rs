@@ -188,6 +188,14 @@ fn print(k: &mut KernelAsm<'_>) -> Asm {
     k.a.ret()
 }
 
+/// Emits the printing of a text that is known now.
+pub(crate) fn print_literal(k: &mut KernelAsm<'_>, text: &str) -> Asm {
+    let (address, length) = k.text(text);
+    k.a.mov(esi, address)?;
+    k.a.mov(ecx, length)?;
+    k.call(Routine::NtgatePrint)
+}
+
 /// Writes EAX as eight digits. EBX, ESI, EDI and EBP stay.
 fn print_hex(k: &mut KernelAsm<'_>) -> Asm {
     let next = &mut k.a.create_label();

@@ -5,7 +5,7 @@ use iced_x86::code_asm::{byte_ptr, dword_ptr, eax, ebp, ebx, ecx, edx, esi, esp}
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::{harness as block, kernel, set};
 use super::layout::{kpcr, mode, msr, selector, shared};
-use super::report::clear_record;
+use super::report::{clear_record, print_literal};
 use super::traps::leave;
 use super::{SystemCallForm, harness};
 
@@ -78,48 +78,9 @@ fn print_text(k: &mut KernelAsm<'_>, field: u32) -> Asm {
 
 /// Prepares SharedUserData and the entry for the set at EBX, prints its first line. EBX and EBP stay.
 fn set_up(k: &mut KernelAsm<'_>) -> Asm {
-    let code = &mut k.a.create_label();
-    let pointer_int = &mut k.a.create_label();
-    let code_int = &mut k.a.create_label();
-    let print = &mut k.a.create_label();
-    let direct_int = &mut k.a.create_label();
-    let direct_done = &mut k.a.create_label();
     let no_fast = &mut k.a.create_label();
-    let call = dword_ptr(k.profile.shared_kernel + shared::SYSTEM_CALL);
-    let back = dword_ptr(k.profile.shared_kernel + shared::SYSTEM_CALL_RETURN);
-    let user = k.user;
-
     k.begin(Routine::NtgateSetUp)?;
-    // EDX = the entry to load, ECX = the return address to print.
-    k.a.cmp(dword_ptr(ebx + set::FORM), SystemCallForm::Code as u32)?;
-    k.a.je(*code)?;
-    k.a.mov(edx, k.address(Routine::KiFastCallEntry))?;
-    k.a.cmp(k.var(kernel::FAST_SYSTEM_CALL_DISABLE), 0)?;
-    k.a.jne(*pointer_int)?;
-    k.a.mov(call, k.profile.fast_system_call)?;
-    k.a.mov(ecx, k.profile.fast_system_call_ret())?;
-    k.a.mov(back, ecx)?;
-    k.a.jmp(*print)?;
-    k.a.set_label(pointer_int)?;
-    // NT leaves SystemCallReturn alone when nobody will read it.
-    k.a.mov(call, k.profile.int_system_call)?;
-    k.a.xor(ecx, ecx)?;
-    k.a.mov(back, ecx)?;
-    k.a.jmp(*print)?;
-
-    k.a.set_label(code)?;
-    k.a.mov(edx, k.address(Routine::KiFastCallEntryRtm))?;
-    k.a.mov(ecx, k.profile.shared_code_return())?;
-    k.a.cmp(k.var(kernel::FAST_SYSTEM_CALL_DISABLE), 0)?;
-    k.a.jne(*code_int)?;
-    k.a.mov(call, user.shared_fast[0])?;
-    k.a.mov(back, user.shared_fast[1])?;
-    k.a.jmp(*print)?;
-    k.a.set_label(code_int)?;
-    k.a.mov(call, user.shared_int[0])?;
-    k.a.mov(back, user.shared_int[1])?;
-
-    k.a.set_label(print)?;
+    shared_call(k)?;
     k.a.push(ecx)?;
     k.a.cmp(k.var(kernel::FAST_SYSTEM_CALL_DISABLE), 0)?;
     k.a.jne(*no_fast)?;
@@ -129,33 +90,72 @@ fn set_up(k: &mut KernelAsm<'_>) -> Asm {
     k.a.wrmsr()?;
     k.a.set_label(no_fast)?;
     print_text(k, set::BEGIN_TEXT)?;
-    k.a.mov(eax, call)?;
+    k.a.mov(eax, dword_ptr(k.profile.shared_kernel + shared::SYSTEM_CALL))?;
     k.call(Routine::NtgatePrintHex)?;
-    let (text, length) = k.text(" return ");
-    k.a.mov(esi, text)?;
-    k.a.mov(ecx, length)?;
-    k.call(Routine::NtgatePrint)?;
+    print_literal(k, " return ")?;
     k.a.pop(eax)?;
     k.call(Routine::NtgatePrintHex)?;
-    let (text, length) = k.text("\n");
-    k.a.mov(esi, text)?;
-    k.a.mov(ecx, length)?;
-    k.call(Routine::NtgatePrint)?;
-
-    // The refusals go in where the set's stubs go in.
-    k.a.cmp(k.var(kernel::FAST_SYSTEM_CALL_DISABLE), 0)?;
-    k.a.jne(*direct_int)?;
-    k.a.mov(eax, user.direct_fast)?;
-    k.a.cmp(dword_ptr(ebx + set::FORM), SystemCallForm::Unused as u32)?;
-    k.a.jne(*direct_done)?;
-    k.a.cmp(dword_ptr(ebx + set::NEEDS_SYSENTER), 0)?;
-    k.a.jne(*direct_done)?;
-    k.a.set_label(direct_int)?;
-    k.a.mov(eax, user.direct_int)?;
-    k.a.set_label(direct_done)?;
-    k.a.mov(dword_ptr(k.profile.user_data + block::DIRECT), eax)?;
+    print_literal(k, "\n")?;
+    direct_way(k)?;
     k.a.mov(dword_ptr(k.profile.user_data + block::STACK), k.profile.user_stack)?;
     k.a.ret()
+}
+
+/// What the set at EBX expects at SharedUserData+300h. Gives EDX = the fast entry that fits, ECX = where it returns to.
+fn shared_call(k: &mut KernelAsm<'_>) -> Asm {
+    let code = &mut k.a.create_label();
+    let pointer_int = &mut k.a.create_label();
+    let code_int = &mut k.a.create_label();
+    let done = &mut k.a.create_label();
+    let call = dword_ptr(k.profile.shared_kernel + shared::SYSTEM_CALL);
+    let back = dword_ptr(k.profile.shared_kernel + shared::SYSTEM_CALL_RETURN);
+    let user = k.user;
+
+    k.a.cmp(dword_ptr(ebx + set::FORM), SystemCallForm::Code as u32)?;
+    k.a.je(*code)?;
+    k.a.mov(edx, k.address(Routine::KiFastCallEntry))?;
+    k.a.cmp(k.var(kernel::FAST_SYSTEM_CALL_DISABLE), 0)?;
+    k.a.jne(*pointer_int)?;
+    k.a.mov(call, k.profile.fast_system_call)?;
+    k.a.mov(ecx, k.profile.fast_system_call_ret())?;
+    k.a.mov(back, ecx)?;
+    k.a.jmp(*done)?;
+    k.a.set_label(pointer_int)?;
+    // NT leaves SystemCallReturn alone when nobody will read it.
+    k.a.mov(call, k.profile.int_system_call)?;
+    k.a.xor(ecx, ecx)?;
+    k.a.mov(back, ecx)?;
+    k.a.jmp(*done)?;
+
+    k.a.set_label(code)?;
+    k.a.mov(edx, k.address(Routine::KiFastCallEntryRtm))?;
+    k.a.mov(ecx, k.profile.shared_code_return())?;
+    k.a.cmp(k.var(kernel::FAST_SYSTEM_CALL_DISABLE), 0)?;
+    k.a.jne(*code_int)?;
+    k.a.mov(call, user.shared_fast[0])?;
+    k.a.mov(back, user.shared_fast[1])?;
+    k.a.jmp(*done)?;
+    k.a.set_label(code_int)?;
+    k.a.mov(call, user.shared_int[0])?;
+    k.a.mov(back, user.shared_int[1])?;
+    k.a.set_label(done)
+}
+
+/// The refusals enter the kernel where the stubs of the set at EBX do.
+fn direct_way(k: &mut KernelAsm<'_>) -> Asm {
+    let by_int = &mut k.a.create_label();
+    let done = &mut k.a.create_label();
+    k.a.cmp(k.var(kernel::FAST_SYSTEM_CALL_DISABLE), 0)?;
+    k.a.jne(*by_int)?;
+    k.a.mov(eax, k.user.direct_fast)?;
+    k.a.cmp(dword_ptr(ebx + set::FORM), SystemCallForm::Unused as u32)?;
+    k.a.jne(*done)?;
+    k.a.cmp(dword_ptr(ebx + set::NEEDS_SYSENTER), 0)?;
+    k.a.jne(*done)?;
+    k.a.set_label(by_int)?;
+    k.a.mov(eax, k.user.direct_int)?;
+    k.a.set_label(done)?;
+    k.a.mov(dword_ptr(k.profile.user_data + block::DIRECT), eax)
 }
 
 /// Runs the harness in ring 0 for the kernel's stubs: inside a service of ring 3, as most Zw calls are made. So there is
@@ -199,17 +199,11 @@ fn direct_call(k: &mut KernelAsm<'_>) -> Asm {
 
 /// The last line, then exit port value zero.
 fn done(k: &mut KernelAsm<'_>) -> Asm {
-    let (text, length) = k.text("done ");
     k.begin(Routine::NtgateDone)?;
-    k.a.mov(esi, text)?;
-    k.a.mov(ecx, length)?;
-    k.call(Routine::NtgatePrint)?;
+    print_literal(k, "done ")?;
     k.a.mov(eax, k.var(kernel::RECORDS))?;
     k.call(Routine::NtgatePrintHex)?;
-    let (text, length) = k.text("\n");
-    k.a.mov(esi, text)?;
-    k.a.mov(ecx, length)?;
-    k.call(Routine::NtgatePrint)?;
+    print_literal(k, "\n")?;
     k.a.xor(eax, eax)?;
     leave(k)
 }

@@ -5,7 +5,7 @@
 //! the argument copy (the service's status), or a bug check.
 
 use iced_x86::code_asm::{
-    al, bx, byte_ptr, cr2, cx, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs, gs, word_ptr,
+    al, ax, bx, byte_ptr, cr2, cx, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs, gs, word_ptr,
 };
 
 use super::assembly::{Asm, KernelAsm, Routine};
@@ -13,6 +13,7 @@ use super::data::{harness, kernel, request};
 use super::dispatch::debug_header;
 use super::layout::{bugcheck, eflags, kpcr, mode, port, selector, shared, status, trap_frame, tss, vector};
 use super::record::fact;
+use super::report::print_literal;
 
 /// Vectors whose error code the CPU pushes (Intel SDM volume 3, table 6-1); #DF has a task of its own.
 const WITH_ERROR_CODE: [u32; 6] = [0x0A, 0x0B, 0x0C, 0x0D, 0x0E, 0x11];
@@ -222,7 +223,7 @@ fn user_fault(k: &mut KernelAsm<'_>) -> Asm {
     ] {
         k.a.movzx(eax, word_ptr(ebp + high))?;
         k.a.shl(eax, 16)?;
-        k.a.mov(iced_x86::code_asm::ax, word_ptr(ebp + low))?;
+        k.a.mov(ax, word_ptr(ebp + low))?;
         k.a.mov(dword_ptr(block + harness::save(pair)), eax)?;
     }
     for (field, value) in [
@@ -286,7 +287,7 @@ fn task_fault(k: &mut KernelAsm<'_>) -> Asm {
     for (slot, field) in [(12, tss::EIP), (20, tss::ESP), (24, tss::CS), (28, tss::EFLAGS)] {
         k.a.mov(eax, dword_ptr(interrupted + field))?;
         if field == tss::CS {
-            k.a.movzx(eax, iced_x86::code_asm::ax)?;
+            k.a.movzx(eax, ax)?;
         }
         k.a.mov(k.var(kernel::BUGCHECK + slot), eax)?;
     }
@@ -297,7 +298,6 @@ fn task_fault(k: &mut KernelAsm<'_>) -> Asm {
 fn bug_check(k: &mut KernelAsm<'_>) -> Asm {
     let known = &mut k.a.create_label();
     let next = &mut k.a.create_label();
-    let (text, length) = k.text("bugcheck");
     k.begin(Routine::KeBugCheck)?;
     k.a.mov(eax, bugcheck::PAGE_FAULT_IN_NONPAGED_AREA)?;
     k.a.cmp(ebx, vector::PAGE_FAULT)?;
@@ -324,9 +324,7 @@ fn bug_check(k: &mut KernelAsm<'_>) -> Asm {
     // Emulators differ in the RF they save for faults.
     k.a.and(k.var(kernel::BUGCHECK + 28), !eflags::RF)?;
     k.a.cld()?;
-    k.a.mov(esi, text)?;
-    k.a.mov(ecx, length)?;
-    k.call(Routine::NtgatePrint)?;
+    print_literal(k, "bugcheck")?;
     k.a.mov(ebx, k.data(kernel::BUGCHECK))?;
     k.a.set_label(next)?;
     k.a.mov(al, b' ' as u32)?;

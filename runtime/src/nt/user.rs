@@ -40,7 +40,6 @@ impl UserCode {
         let direct = &mut a.create_label();
         let direct_int = &mut a.create_label();
         let direct_fast = &mut a.create_label();
-        let done = &mut a.create_label();
 
         a.set_label(start)?;
         a.mov(eax, request::NEXT_SET)?;
@@ -49,7 +48,6 @@ impl UserCode {
             a.mov(eax, request::REPORT)?;
             debug_service(a)
         })?;
-        a.set_label(done)?;
         a.jmp(*start)?;
 
         // A jump changes no register and no flag; the kernel has set where it goes.
@@ -73,7 +71,7 @@ impl UserCode {
             direct_int: result.label_ip(direct_int)? as u32,
             direct_fast: result.label_ip(direct_fast)? as u32,
             harness: result.inner.code_buffer,
-            shared_fast: dwords(&fast_system_call(true)?),
+            shared_fast: dwords(&fast_system_call()?),
             shared_int: dwords(&int_system_call()?),
         })
     }
@@ -85,8 +83,8 @@ fn debug_service(a: &mut CodeAssembler) -> Result<(), IcedError> {
 }
 
 /// `mov edx,esp; sysenter`, and the `ret` at which the kernel lets the user go on.
-fn fast_system_call(with_ret: bool) -> Result<Vec<u8>, IcedError> {
-    // MSVC's form of `mov edx,esp`; an assembler for CodeAssembler would choose the other.
+fn fast_system_call() -> Result<Vec<u8>, IcedError> {
+    // Microsoft's form of `mov edx,esp`; CodeAssembler would choose the other.
     let mut a = CodeAssembler::new(32)?;
     a.add_instruction(iced_x86::Instruction::with2(
         iced_x86::Code::Mov_r32_rm32,
@@ -94,9 +92,7 @@ fn fast_system_call(with_ret: bool) -> Result<Vec<u8>, IcedError> {
         iced_x86::Register::ESP,
     )?)?;
     a.sysenter()?;
-    if with_ret {
-        a.ret()?;
-    }
+    a.ret()?;
     a.assemble(0)
 }
 
@@ -111,15 +107,15 @@ fn int_system_call() -> Result<Vec<u8>, IcedError> {
 
 /// KiFastSystemCall, KiFastSystemCallRet, padding, KiIntSystemCall.
 fn ntdll(profile: &Profile) -> Result<Vec<u8>, IcedError> {
-    let mut bytes = fast_system_call(true)?;
+    let mut bytes = fast_system_call()?;
     let room = (profile.int_system_call - profile.fast_system_call) as usize;
-    bytes.extend_from_slice(&padding(room.saturating_sub(bytes.len()))?);
+    bytes.extend_from_slice(&padding(room.saturating_sub(bytes.len())));
     bytes.extend_from_slice(&int_system_call()?);
     Ok(bytes)
 }
 
 /// `lea esp,[esp]` in its seven-byte and four-byte form, as Microsoft's linker fills; `nop` for what is left.
-fn padding(mut length: usize) -> Result<Vec<u8>, IcedError> {
+fn padding(mut length: usize) -> Vec<u8> {
     const LONG: [u8; 7] = [0x8D, 0xA4, 0x24, 0, 0, 0, 0];
     const SHORT: [u8; 4] = [0x8D, 0x64, 0x24, 0];
     const NOP: [u8; 1] = [0x90];
@@ -133,7 +129,7 @@ fn padding(mut length: usize) -> Result<Vec<u8>, IcedError> {
         bytes.extend_from_slice(fill);
         length -= fill.len();
     }
-    Ok(bytes)
+    bytes
 }
 
 /// The first eight bytes as two dwords, missing ones zero.

@@ -308,8 +308,12 @@ fn faults_in_ring_0_stop_the_machine(boot: Boot) {
     assert!(last.starts_with(&format!("bugcheck 0000007f 00000008 00000000 {eip:08x} ")), "{last}");
 
     // The boot after that goes on behind it.
-    broken.start = Start { set: 1, call: PAST_END };
-    let image = build(&SRV2003, &broken).expect("it builds");
+    let mut image = image;
+    let next = Start { set: 1, call: 2 };
+    image.set_start(next).expect("the image has that set");
+    broken.start = next;
+    assert!(build(&SRV2003, &broken).is_ok_and(|built| built.elf == image.elf));
+    assert_eq!(image.set_start(Start { set: 2, call: 0 }), Err(BuildError::NoSuchStart { set: 2 }));
     let (log, exit) = boot(&image, "pentium2");
     assert_eq!(exit, 0);
     let calls: Vec<u32> = records(&log).iter().map(|record| record[fact::CALL]).collect();
