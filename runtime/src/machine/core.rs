@@ -62,6 +62,12 @@ pub const CR4_PSE: u32 = 1 << 4;
 pub const CR4_PAE: u32 = 1 << 5;
 /// CR4: time-stamp disable: `RDTSC` only at CPL 0.
 pub const CR4_TSD: u32 = 1 << 2;
+/// CR4: global pages. No effect here: the whole TLB goes at every change of CR3.
+pub const CR4_PGE: u32 = 1 << 7;
+/// CR4: the operating system saves SSE state, and so SSE instructions may be used.
+pub const CR4_OSFXSR: u32 = 1 << 9;
+/// CR4: unmasked SSE floating-point exceptions are #XM.
+pub const CR4_OSXMMEXCPT: u32 = 1 << 10;
 
 /// EFER: `SYSCALL` enable.
 pub const EFER_SCE: u64 = 1 << 0;
@@ -102,6 +108,8 @@ pub struct Msrs {
     pub fmask: u64,
     /// IA32_KERNEL_GS_BASE, C0000102h. IA32_FS_BASE and IA32_GS_BASE are the bases of FS and GS themselves.
     pub kernel_gs_base: u64,
+    /// IA32_TSC_AUX, C0000103h: what `RDTSCP` puts into ECX.
+    pub tsc_aux: u32,
 }
 
 /// What instructions work on. `Machine` adds the decoded blocks and the run loop.
@@ -121,17 +129,28 @@ pub(crate) struct Core {
     pub(crate) stack_mask: u64,
     /// All ones of an instruction pointer's and a linear address's width: FFFFFFFFh, or 64 ones in 64-bit mode.
     pub(crate) ip_mask: u64,
-    /// The highest instruction pointer that a branch may go to without a closer look: the code segment's limit, or the
-    /// end of the lower canonical half.
+    /// The highest instruction pointer that a branch may go to, after `ip_bias` was added: the code segment's limit, or in
+    /// 64-bit mode the end of the canonical addresses.
     pub(crate) ip_limit: u64,
+    /// 0; in 64-bit mode what moves the two canonical halves together, so that one comparison is enough.
+    pub(crate) ip_bias: u64,
+    /// Base and limit of the last code segment that was not a 64-bit one: what `context` counts besides translations.
+    pub(crate) code_window: (u64, u32),
     pub(crate) gdtr: TableRegister,
     pub(crate) idtr: TableRegister,
     pub(crate) cr0: u32,
     pub(crate) cr2: u64,
     pub(crate) cr3: u64,
     pub(crate) cr4: u32,
+    /// The task priority, 0 to 15, which holds back nothing: no interrupt comes from outside.
+    pub(crate) cr8: u8,
     pub(crate) dr: [u64; 8],
     pub(crate) msrs: Msrs,
+    /// XMM0 to XMM15.
+    pub(crate) xmm: [u128; 16],
+    pub(crate) mxcsr: u32,
+    /// The FPU's control word; its other state is always that after `FNINIT`.
+    pub(crate) fcw: u16,
     pub(crate) model: &'static Model,
     pub(crate) memory: Memory,
     pub(crate) tlb: Tlb,

@@ -3,6 +3,7 @@
 
 use super::core::{Core, seg};
 use super::fault::{Flow, Stop, Vector};
+use super::mode::is_canonical;
 use super::segment::{Descriptor, Segment, Selector};
 
 /// Type of a system descriptor that names an LDT (SDM vol. 3, table 3-2).
@@ -23,7 +24,13 @@ impl Core {
     /// Linear address of the selector's descriptor; `None` if the table does not reach that far.
     #[inline]
     pub(crate) fn descriptor_at(&self, selector: Selector) -> Option<u64> {
-        let last = selector.offset() + 7;
+        self.descriptor_of(selector, 8)
+    }
+
+    /// The same for a descriptor of `size` bytes.
+    #[inline(always)]
+    fn descriptor_of(&self, selector: Selector, size: u32) -> Option<u64> {
+        let last = selector.offset() + (size - 1);
         if selector.is_local() {
             let table = &self.segs[seg::LDTR as usize];
             (table.is_usable() && last <= table.limit).then(|| table.base + u64::from(selector.offset()))
@@ -50,6 +57,20 @@ impl Core {
         }
     }
 
+    /// The upper half of a 16-byte descriptor (LDT, TSS in IA-32e mode: SDM vol. 3, 3.5.2): bits 63 to 32 of the base.
+    /// #GP(selector) if the table ends before it, its type bits are not clear, or the base is not canonical.
+    pub(crate) fn upper_base(&mut self, selector: Selector, lower: Descriptor) -> Result<u64, Stop> {
+        let Some(at) = self.descriptor_of(selector, 16) else {
+            return Err(self.gp(selector.error_code()));
+        };
+        let upper: u64 = self.load_system(at + 8)?;
+        let base = u64::from(lower.base()) | upper << 32;
+        if upper >> 40 & 0x1F != 0 || !is_canonical(base) {
+            return Err(self.gp(selector.error_code()));
+        }
+        Ok(base)
+    }
+
     /// The segment cache for a code or data descriptor that has passed its checks. Sets the descriptor's accessed bit.
     #[inline]
     pub(crate) fn take_segment(&mut self, selector: Selector, descriptor: Descriptor) -> Result<Segment, Stop> {
@@ -73,7 +94,7 @@ impl Core {
     /// What was decoded for the old segments may not fit the new ones: the caller compares [`Core::mode`].
     pub(crate) fn load_segment(&mut self, register: u8, selector: Selector) -> Flow {
         if register == seg::SS {
-            let segment = self.stack_segment(selector, self.cpl)?;
+            let segment = self.stack_segment(selector, self.cpl, self.is_long())?;
             self.set_ss(segment);
             return Ok(());
         }
@@ -85,7 +106,8 @@ impl Core {
         let privilege = self.cpl.max(selector.rpl());
         // A kernel's entry code loads the selector that is there already, most of the time.
         let old = &self.segs[(register & 7) as usize];
-        if old.selector == selector && old.descriptor == descriptor && privilege <= descriptor.dpl() {
+        let same = old.selector == selector && old.descriptor == descriptor && old.base == u64::from(descriptor.base());
+        if same && privilege <= descriptor.dpl() {
             return Ok(());
         }
         if !descriptor.is_readable() || !descriptor.is_conforming() && privilege > descriptor.dpl() {
@@ -99,10 +121,14 @@ impl Core {
         Ok(())
     }
 
-    /// The cache for SS at privilege level `cpl`, with the error codes that `MOV`, `POP`, `RET` and `IRET` share.
+    /// The cache for SS at privilege level `cpl`, with the error codes that `MOV`, `POP`, `RET` and `IRET` share. `long`:
+    /// for 64-bit code, which needs no SS but at CPL 3.
     #[inline]
-    pub(crate) fn stack_segment(&mut self, selector: Selector, cpl: u8) -> Result<Segment, Stop> {
+    pub(crate) fn stack_segment(&mut self, selector: Selector, cpl: u8, long: bool) -> Result<Segment, Stop> {
         if selector.is_null() {
+            if long && cpl < 3 && selector.rpl() == cpl {
+                return Ok(Segment::null(selector));
+            }
             return Err(self.gp(0));
         }
         let descriptor = self.descriptor_or(selector, Vector::GeneralProtection, 0)?;
@@ -124,7 +150,8 @@ impl Core {
         let descriptor = self.descriptor_or(selector, Vector::GeneralProtection, 0)?;
         let rpl = selector.rpl();
         let fits = if descriptor.is_conforming() { descriptor.dpl() <= rpl } else { descriptor.dpl() == rpl };
-        if rpl < self.cpl || !descriptor.is_code() || !fits {
+        let mixed = self.is_long_code(descriptor) && descriptor.big();
+        if rpl < self.cpl || !descriptor.is_code() || !fits || mixed {
             return Err(self.gp(selector.error_code()));
         }
         if !descriptor.present() {

@@ -6,6 +6,7 @@ use super::descriptor::{BUSY, TSS_16, TSS_32};
 use super::fault::{Flow, Vector};
 use super::frame::Entry;
 use super::gate::Gate;
+use super::long::Slot;
 use super::segment::{Descriptor, Selector};
 use super::task::Switch;
 
@@ -30,6 +31,13 @@ pub(crate) enum Far {
 impl Core {
     /// `JMP` or `CALL` to `selector`:`offset`. EIP is that of the next instruction.
     pub(crate) fn far(&mut self, how: Far, selector: Selector, offset: u32) -> Flow {
+        if self.long_mode() {
+            let slot = match how {
+                Far::Jump => None,
+                Far::Call { wide } => Some(if wide { Slot::Four } else { Slot::Two }),
+            };
+            return self.far_long(slot, selector, u64::from(offset));
+        }
         if selector.is_null() {
             return Err(self.gp(0));
         }
@@ -56,7 +64,7 @@ impl Core {
     }
 
     /// The checks of a code descriptor that is entered without a change of privilege.
-    fn allow_direct(&mut self, selector: Selector, code: Descriptor, rpl: u8) -> Flow {
+    pub(crate) fn allow_direct(&mut self, selector: Selector, code: Descriptor, rpl: u8) -> Flow {
         let allowed = if code.is_conforming() { code.dpl() <= self.cpl } else { rpl <= self.cpl && code.dpl() == self.cpl };
         if !code.is_code() || !allowed {
             return Err(self.gp(selector.error_code()));
@@ -68,7 +76,7 @@ impl Core {
     }
 
     /// The checks of a gate's or TSS's own descriptor.
-    fn allow_gate(&mut self, selector: Selector, descriptor: Descriptor) -> Flow {
+    pub(crate) fn allow_gate(&mut self, selector: Selector, descriptor: Descriptor) -> Flow {
         if descriptor.dpl() < self.cpl.max(selector.rpl()) {
             return Err(self.gp(selector.error_code()));
         }
@@ -152,6 +160,9 @@ impl Core {
 
     /// `RETF imm16`: `release` bytes of parameters are dropped, from both stacks if there are two.
     pub(crate) fn far_return(&mut self, release: u16, wide: bool) -> Flow {
+        if self.long_mode() {
+            return self.far_return_long(release, if wide { Slot::Four } else { Slot::Two });
+        }
         let ip = self.stack_slot(0, wide)?;
         let selector = Selector(self.stack_slot(1, wide)? as u16);
         if selector.rpl() > self.cpl {

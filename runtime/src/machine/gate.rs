@@ -6,21 +6,23 @@ use super::core::{Core, seg};
 use super::fault::{Exit, Fault, Flow, Stop, Vector};
 use super::flags;
 use super::frame::Entry;
+use super::long::Slot;
 use super::segment::{Descriptor, Segment, Selector};
 use super::task::Switch;
 
 /// Error code bit: the selector index names an IDT entry.
-const IDT: u32 = 2;
+pub(crate) const IDT: u32 = 2;
 /// Error code bit: the fault came up while an earlier exception was being delivered.
 const EXT: u32 = 1;
 
 /// Gate types, S bit included (SDM vol. 3, 6.11).
-mod kind {
-    pub(super) const TASK: u8 = 0x5;
-    pub(super) const INTERRUPT_16: u8 = 0x6;
-    pub(super) const TRAP_16: u8 = 0x7;
-    pub(super) const INTERRUPT_32: u8 = 0xE;
-    pub(super) const TRAP_32: u8 = 0xF;
+pub(crate) mod kind {
+    pub(crate) const TASK: u8 = 0x5;
+    pub(crate) const INTERRUPT_16: u8 = 0x6;
+    pub(crate) const TRAP_16: u8 = 0x7;
+    /// Of 64 bits in IA-32e mode, as the next one.
+    pub(crate) const INTERRUPT_32: u8 = 0xE;
+    pub(crate) const TRAP_32: u8 = 0xF;
 }
 
 /// An IDT or call gate:
@@ -67,15 +69,15 @@ impl Gate {
 
 /// What goes through the IDT. EIP is already the one to save.
 #[derive(Clone, Copy)]
-struct Event {
-    vector: u8,
-    code: Option<u32>,
+pub(crate) struct Event {
+    pub(crate) vector: u8,
+    pub(crate) code: Option<u32>,
     /// `INT n`, `INT3`, `INTO`: the gate's DPL is checked.
-    software: bool,
+    pub(crate) software: bool,
     /// EXT in the error code of a fault during delivery: 0 for software interrupts only.
-    ext: u32,
+    pub(crate) ext: u32,
     /// RF in the saved EFLAGS.
-    rf: u32,
+    pub(crate) rf: u32,
 }
 
 /// The class of an exception (SDM vol. 3, table 6-4).
@@ -166,6 +168,9 @@ impl Core {
     }
 
     fn deliver(&mut self, event: Event) -> Flow {
+        if self.long_mode() {
+            return self.deliver_long(event);
+        }
         let offset = u32::from(event.vector) * 8;
         let error = offset | IDT | event.ext;
         if offset + 7 > u32::from(self.idtr.limit) {
@@ -274,6 +279,9 @@ impl Core {
 
     /// `IRET` (`wide` false) and `IRETD`.
     pub(crate) fn iret(&mut self, wide: bool) -> Flow {
+        if self.long_mode() {
+            return self.iret_long(if wide { Slot::Four } else { Slot::Two });
+        }
         if self.flags.system() & flags::NT != 0 {
             return self.return_task();
         }
@@ -337,7 +345,7 @@ impl Core {
             (u64::from(sp), self.load::<u16>(seg::SS, at + 2 & self.stack_mask)?)
         };
         let code = self.return_code(selector)?;
-        let ss = self.stack_segment(Selector(stack), selector.rpl())?;
+        let ss = self.stack_segment(Selector(stack), selector.rpl(), false)?;
         if ip > code.limit() {
             return Err(self.gp(0));
         }

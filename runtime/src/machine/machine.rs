@@ -3,9 +3,11 @@
 use super::block::Blocks;
 use super::core::{CR0_ET, CR0_PE, Core, Msrs, TableRegister, seg};
 use super::cpuid::Model;
+use super::exec::sse;
 use super::fault::{Exit, Fault, Vector};
 use super::flags::Flags;
 use super::memory::{Memory, PAGE};
+use super::mode::is_canonical;
 use super::multiboot::{self, LoadError};
 use super::paging::{Access, Tlb};
 use super::run;
@@ -104,6 +106,31 @@ impl Machine {
         self.core.reg(register as u8)
     }
 
+    /// A general register of 64 bits, by its number in instructions: RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15.
+    /// `None` for a number beyond 15.
+    pub fn register64(&self, number: u8) -> Option<u64> {
+        (number < 16).then(|| self.core.regs[number as usize])
+    }
+
+    /// Changes a general register of 64 bits; `None`, and nothing changed, for a number beyond 15.
+    pub fn set_register64(&mut self, number: u8, value: u64) -> Option<()> {
+        if number >= 16 {
+            return None;
+        }
+        self.core.regs[number as usize] = value;
+        Some(())
+    }
+
+    /// XMM0 to XMM15; `None` for a number beyond 15.
+    pub fn xmm(&self, number: u8) -> Option<u128> {
+        self.core.xmm.get(usize::from(number)).copied()
+    }
+
+    /// MXCSR.
+    pub fn mxcsr(&self) -> u32 {
+        self.core.mxcsr
+    }
+
     /// Changes a general register.
     pub fn set_register(&mut self, register: Register, value: u32) {
         self.core.set_reg(register as u8, value);
@@ -112,6 +139,16 @@ impl Machine {
     /// The instruction pointer: offset in CS of the next instruction, or of the one that ended the run.
     pub fn eip(&self) -> u32 {
         self.core.ip as u32
+    }
+
+    /// The same in 64 bits.
+    pub fn rip(&self) -> u64 {
+        self.core.ip
+    }
+
+    /// Whether long mode is active (64-bit or compatibility mode), and whether the code segment is a 64-bit one.
+    pub fn long_mode(&self) -> (bool, bool) {
+        (self.core.long_mode(), self.core.is_long())
     }
 
     /// EFLAGS.
@@ -137,6 +174,16 @@ impl Machine {
             3 => Some(self.core.cr3 as u32),
             4 => Some(self.core.cr4),
             _ => None,
+        }
+    }
+
+    /// CR0, CR2, CR3, CR4 and CR8 in 64 bits; `None` for numbers that are no control register.
+    pub fn control64(&self, number: u8) -> Option<u64> {
+        match number {
+            2 => Some(self.core.cr2),
+            3 => Some(self.core.cr3),
+            8 => Some(u64::from(self.core.cr8)),
+            number => self.control(number).map(u64::from),
         }
     }
 
@@ -184,17 +231,24 @@ impl Machine {
     /// `size` bytes at a linear address, with supervisor rights; `None` if a page of them is not mapped to RAM. As a read
     /// by the guest would, this may set accessed bits in the paging structures.
     pub fn read_linear(&mut self, address: u32, size: usize) -> Option<Vec<u8>> {
+        self.read_linear64(u64::from(address), size)
+    }
+
+    /// The same with an address of long mode; `None` also if it is not canonical.
+    pub fn read_linear64(&mut self, address: u64, size: usize) -> Option<Vec<u8>> {
         let saved = (self.core.fault, self.core.cr2);
         let mut bytes = Vec::new();
-        let mut linear = u64::from(address);
+        let mut linear = address;
         while bytes.len() < size {
             let piece = (PAGE - linear % PAGE).min((size - bytes.len()) as u64);
-            let Ok(physical) = self.core.translate(linear & self.core.ip_mask, Access::READ) else {
+            let at = linear & self.core.system_mask();
+            let translated = if is_canonical(at) { self.core.translate(at, Access::READ).ok() } else { None };
+            let Some(physical) = translated else {
                 (self.core.fault, self.core.cr2) = saved;
                 return None;
             };
             bytes.extend_from_slice(self.read_physical(physical, piece as usize)?);
-            linear += piece;
+            linear = linear.wrapping_add(piece);
         }
         Some(bytes)
     }
@@ -213,14 +267,20 @@ impl Core {
             stack_mask: 0xFFFF_FFFF,
             ip_mask: 0xFFFF_FFFF,
             ip_limit: 0xFFFF_FFFF,
+            ip_bias: 0,
+            code_window: (0, 0xFFFF_FFFF),
             gdtr: TableRegister::default(),
             idtr: TableRegister::default(),
             cr0: CR0_PE | CR0_ET,
             cr2: 0,
             cr3: 0,
             cr4: 0,
+            cr8: 0,
             dr: [0, 0, 0, 0, 0, 0, 0xFFFF_0FF0, 0x400],
             msrs: Msrs::default(),
+            xmm: [0; 16],
+            mxcsr: sse::MXCSR_RESET,
+            fcw: sse::FCW_RESET,
             model,
             memory: Memory::new(memory),
             tlb: Tlb::new(),

@@ -30,7 +30,8 @@
 //! * state: `core`, [`flags`], [`segment`], [`cpuid`], `memory`
 //! * reaching memory: `access` (segments), `paging` (translation), `frame` (what the processor itself pushes)
 //! * execution: `block` (decoded code), `op`, `exec` (one file an instruction family), `run` (the loop)
-//! * changes of privilege: `descriptor`, `gate` (IDT and `IRET`), `far`, `task`, `fastcall`, `mode`
+//! * changes of privilege: `descriptor`, `gate` (IDT and `IRET`), `far`, `task`, `long` (the same in IA-32e mode), `fastcall`,
+//!   `mode`
 //! * around it: `ports`, `multiboot`, `machine`
 //!
 //! What a guest does ends in an [`Exit`], never in a panic; what the machine does not have ends in
@@ -38,6 +39,7 @@
 
 mod access;
 mod block;
+mod control;
 mod core;
 pub mod cpuid;
 mod descriptor;
@@ -48,6 +50,7 @@ pub mod fault;
 pub mod flags;
 mod frame;
 mod gate;
+mod long;
 #[allow(clippy::module_inception)]
 mod machine;
 mod memory;

@@ -1,10 +1,11 @@
 //! What follows when the code segment, the stack segment or the privilege level changes.
 
 use super::core::{Core, seg};
-use super::segment::Segment;
+use super::segment::{Descriptor, Segment};
 
-/// The last address of the lower canonical half: 48-bit linear addresses, sign-extended (SDM vol. 1, 3.3.7.1).
-pub(crate) const LOWER_HALF: u64 = (1 << 47) - 1;
+/// Added to canonical addresses (48 bits, sign-extended: SDM vol. 1, 3.3.7.1), makes them all the numbers up to `CANONICAL_LAST`.
+const CANONICAL_BIAS: u64 = 1 << 47;
+const CANONICAL_LAST: u64 = (1 << 48) - 1;
 
 /// Whether bits 63 to 47 of an address are all equal.
 #[inline(always)]
@@ -22,11 +23,16 @@ impl Core {
     /// The low byte of `context`: CPL, CS.D, SS.B and whether the data segments are flat, between which the system switches
     /// all the time.
     fn mark_context(&mut self) {
-        let code = u64::from(self.segs[seg::CS as usize].descriptor.big());
-        let stack = u64::from(self.segs[seg::SS as usize].descriptor.big());
-        let long = self.is_long();
-        let flat = !long && [seg::ES, seg::SS, seg::DS].iter().all(|&s| self.segs[s as usize].is_flat());
-        self.context = self.context & !0xFF | u64::from(self.cpl) | code << 2 | stack << 3 | u64::from(flat) << 4 | u64::from(long) << 5;
+        let low = if self.is_long() {
+            // No other segment matters: a null SS and a loaded one must lead to the same blocks.
+            1 << 5
+        } else {
+            let code = u64::from(self.segs[seg::CS as usize].descriptor.big());
+            let stack = u64::from(self.segs[seg::SS as usize].descriptor.big());
+            let flat = [seg::ES, seg::SS, seg::DS].iter().all(|&s| self.segs[s as usize].is_flat());
+            code << 2 | stack << 3 | u64::from(flat) << 4
+        };
+        self.context = self.context & !0xFF | u64::from(self.cpl) | low;
     }
 
     /// What decoded instructions depend on: CS.L, CS.D, SS.B and flatness.
@@ -47,26 +53,49 @@ impl Core {
         *slot = segment;
         if long {
             slot.tune(true, matches!(index, seg::FS | seg::GS));
-        }
-        if changed {
+        } else if changed {
             self.mark_context();
         }
     }
 
+    /// Changes the base of FS or GS alone, as the MSRs and `SWAPGS` do it.
+    pub(crate) fn set_base(&mut self, index: u8, base: u64) {
+        let long = self.is_long();
+        let slot = &mut self.segs[(index & 7) as usize];
+        slot.base = base;
+        slot.tune(long, true);
+        if !long {
+            // Compatibility mode: the base counts at once, cut to 32 bits.
+            self.mark_context();
+        }
+    }
+
+    /// Whether a code descriptor is that of 64-bit code, in the mode that the processor is in.
+    pub(crate) fn is_long_code(&self, code: Descriptor) -> bool {
+        code.long() && self.long_mode()
+    }
+
+    /// Whether an instruction pointer fits a code segment: inside its limit, or for 64-bit code canonical.
+    pub(crate) fn fits_code(&self, code: Descriptor, ip: u64) -> bool {
+        if self.is_long_code(code) { is_canonical(ip) } else { ip <= u64::from(code.limit()) }
+    }
+
     /// Loads CS with a descriptor that has passed its checks, and the CPL that goes with it.
     pub(crate) fn set_cs(&mut self, segment: Segment, cpl: u8) {
-        let old = self.segs[seg::CS as usize];
         self.segs[seg::CS as usize] = segment;
         self.cpl = cpl;
         self.tlb.select(cpl == 3);
-        let long = self.long_mode() && segment.descriptor.long();
-        self.ip_limit = if long { LOWER_HALF } else { u64::from(segment.limit) };
+        let long = self.is_long_code(segment.descriptor);
         if long != self.is_long() {
             self.switch_long(long);
-        } else if long {
-            self.segs[seg::CS as usize].tune(true, false);
         }
-        if (old.base, old.limit) != (segment.base, segment.limit) {
+        if long {
+            self.segs[seg::CS as usize].tune(true, false);
+            return self.mark_context();
+        }
+        self.ip_limit = u64::from(segment.limit);
+        if self.code_window != (segment.base, segment.limit) {
+            self.code_window = (segment.base, segment.limit);
             self.new_context();
         } else {
             self.mark_context();
@@ -78,15 +107,16 @@ impl Core {
         self.segs[seg::SS as usize] = segment;
         if self.is_long() {
             self.segs[seg::SS as usize].tune(true, false);
-        } else {
-            self.stack_mask = if segment.descriptor.big() { 0xFFFF_FFFF } else { 0xFFFF };
+            return;
         }
+        self.stack_mask = if segment.descriptor.big() { 0xFFFF_FFFF } else { 0xFFFF };
         self.mark_context();
     }
 
     /// Enters or leaves 64-bit mode: what segments, stack and instruction pointer mean changes.
     fn switch_long(&mut self, long: bool) {
         self.ip_mask = if long { u64::MAX } else { 0xFFFF_FFFF };
+        (self.ip_bias, self.ip_limit) = if long { (CANONICAL_BIAS, CANONICAL_LAST) } else { (0, 0) };
         let big = self.segs[seg::SS as usize].descriptor.big();
         self.stack_mask = match (long, big) {
             (true, _) => u64::MAX,

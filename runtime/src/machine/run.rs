@@ -7,7 +7,7 @@ use super::flags;
 use super::op::Op;
 
 /// DR6.BS: a single step (SDM vol. 3, 17.2.3).
-const DR6_BS: u64 = 1 << 14;
+pub(crate) const DR6_BS: u64 = 1 << 14;
 
 /// Runs until an exit, or until `limit` instructions have been completed since the machine was made.
 pub(crate) fn run(core: &mut Core, blocks: &mut Blocks, limit: u64) -> Exit {

@@ -21,6 +21,8 @@ mod entry {
 const FRAME: u64 = (1 << 40) - 1 & PAGE_MASK;
 /// Bits of 8-byte entries that must be clear: physical addresses this machine does not have.
 const RESERVED: u64 = (1 << 52) - (1 << 40);
+/// Bits of CR3 that must be clear in long mode.
+pub(crate) const BEYOND: u64 = !((1 << 40) - 1);
 /// Bits of a PAE page-directory-pointer entry that must be clear (SDM vol. 3, table 4-8).
 const PDPTE_RESERVED: u64 = 0x1E6;
 
@@ -54,6 +56,11 @@ enum Refusal {
 struct Step {
     at: u64,
     value: u64,
+}
+
+/// Whether a PAE page-directory-pointer entry can't be loaded.
+pub(crate) fn is_bad_pointer(entry: u64) -> bool {
+    entry & entry::PRESENT != 0 && entry & (PDPTE_RESERVED | BEYOND) != 0
 }
 
 impl Core {

@@ -5,7 +5,6 @@ use iced_x86::{Code, ConditionCode, Instruction, Mnemonic, OpKind};
 
 use super::super::core::{Core, reg, seg};
 use super::super::fault::{Flow, Stop};
-use super::super::mode::is_canonical;
 use super::super::op::{After, Op, Run, Way, go_on, run};
 use super::super::width::Width;
 use super::moves::{self, Condition};
@@ -30,7 +29,7 @@ impl Core {
     /// The same; `None` if it does not.
     #[inline(always)]
     fn try_jump(&mut self, target: u64) -> Option<()> {
-        if target > self.ip_limit {
+        if !self.may_go_to(target) {
             return None;
         }
         self.ip = target;
@@ -38,8 +37,9 @@ impl Core {
     }
 
     /// Whether the code segment has this instruction pointer; in 64-bit mode, whether it is canonical.
+    #[inline(always)]
     fn may_go_to(&self, target: u64) -> bool {
-        target <= self.ip_limit || self.is_long() && is_canonical(target)
+        target.wrapping_add(self.ip_bias) <= self.ip_limit
     }
 
     /// The target of a relative branch.
@@ -63,7 +63,7 @@ impl Core {
     /// The same, the short way.
     #[inline(always)]
     fn try_call<P: Pointer>(&mut self, op: &Op, target: u64) -> Option<()> {
-        if target > self.ip_limit {
+        if !self.may_go_to(target) {
             return None;
         }
         self.try_push(P::cut(self.ip_after(op)))?;

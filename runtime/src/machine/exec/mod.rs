@@ -9,6 +9,7 @@ mod moves;
 mod muldiv;
 mod operand;
 mod shift;
+pub(super) mod sse;
 mod stack;
 mod strings;
 mod system;
@@ -36,6 +37,7 @@ pub(crate) fn lower(instruction: &Instruction, op: &mut Op, model: &Model) -> Af
         bits::lower,
         muldiv::lower,
         bcd::lower,
+        sse::lower,
         system::lower,
     ];
     for family in families {

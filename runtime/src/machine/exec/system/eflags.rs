@@ -54,7 +54,7 @@ fn pushf<W: Width>(core: &mut Core, _: &Op) -> Flow {
 
 fn popf<W: Width>(core: &mut Core, _: &Op) -> Flow {
     let image = core.pop::<W>()?.zx() as u32;
-    core.load_flags(image, W::BITS == 32, core.cpl);
+    core.load_flags(image, W::BITS >= 32, core.cpl);
     Ok(())
 }
 
@@ -78,14 +78,16 @@ fn sti(core: &mut Core, _: &Op) -> Flow {
 
 pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
     let after = match instruction.code() {
-        Code::Pushfw | Code::Pushfd | Code::Cli | Code::Sti => After::Next,
+        Code::Pushfw | Code::Pushfd | Code::Pushfq | Code::Cli | Code::Sti => After::Next,
         _ => After::Ends,
     };
     op.run = match instruction.code() {
         Code::Pushfw => run!(pushf::<u16>),
         Code::Pushfd => run!(pushf::<u32>),
+        Code::Pushfq => run!(pushf::<u64>),
         Code::Popfw => run!(popf::<u16>),
         Code::Popfd => run!(popf::<u32>),
+        Code::Popfq => run!(popf::<u64>),
         Code::Cli => run!(cli),
         Code::Sti => run!(sti),
         _ => return None,

@@ -1,6 +1,6 @@
 //! `IN`, `OUT`, `INS`, `OUTS` (SDM vol. 1, chapter 19). What is at the ports is in `ports`.
 
-use iced_x86::{Code, Instruction, OpKind};
+use iced_x86::{Code, Instruction};
 
 use super::super::super::core::{Core, reg, seg};
 use super::super::super::fault::{Flow, Stop};
@@ -9,6 +9,7 @@ use super::super::super::op::{After, Op, Run, run};
 use super::super::super::ports::CONSOLE;
 use super::super::super::width::Width;
 use super::super::operand::segment;
+use super::super::strings::index_narrow;
 
 /// Elements that one execution of a repeated instruction moves at most, so that the budget counts.
 const PORTION: u64 = 4096;
@@ -37,7 +38,9 @@ fn output<W: Width, const DX: bool>(core: &mut Core, op: &Op) -> Flow {
 fn advance(core: &mut Core, register: u8, bytes: u64, mask: u64) {
     let slot = &mut core.regs[register as usize];
     let next = if core.flags.df() { slot.wrapping_sub(bytes) } else { slot.wrapping_add(bytes) };
-    *slot = *slot & !mask | next & mask;
+    // As every 32-bit register write, a 32-bit step clears what is above.
+    let keep = if mask == 0xFFFF { !mask } else { 0 };
+    *slot = *slot & keep | next & mask;
 }
 
 /// How many elements are to be moved at most; 0 if a repeated instruction's count is.
@@ -52,7 +55,8 @@ fn count(core: &mut Core, op: &Op, done: u64, mask: u64) -> Flow {
     }
     let slot = &mut core.regs[reg::CX as usize];
     let left = (*slot & mask) - done;
-    *slot = *slot & !mask | left;
+    let keep = if mask == 0xFFFF { !mask } else { 0 };
+    *slot = *slot & keep | left;
     // The run loop counts one for the instruction itself.
     core.retired += done.saturating_sub(1);
     if left == 0 { Ok(()) } else { Err(Stop::Again) }
@@ -84,7 +88,7 @@ fn outs<W: Width>(core: &mut Core, op: &Op) -> Flow {
 fn outs_some<W: Width>(core: &mut Core, op: &Op, port: u16, most: u64, mask: u64) -> Result<u64, Stop> {
     let offset = core.regs[reg::SI as usize] & mask;
     if W::BITS == 8 && port == CONSOLE && !core.flags.df() {
-        return core.print_run(op.seg, offset, most.min(mask - offset + 1));
+        return core.print_run(op.seg, offset, most.min((mask - offset).saturating_add(1)));
     }
     let value = core.load::<W>(op.seg, offset)?;
     core.port_out(port, value)?;
@@ -108,10 +112,9 @@ fn ins<W: Width>(core: &mut Core, op: &Op) -> Flow {
     written
 }
 
-/// 48 for 16-bit addressing, by the index register that the string operand has; the segment goes into `op.seg`.
-fn lower_string(instruction: &Instruction, op: &mut Op, operand: u32) {
-    let short = matches!(instruction.op_kind(operand), OpKind::MemorySegSI | OpKind::MemoryESDI);
-    op.narrow = if short { 48 } else { 32 };
+/// The address size, the segment of the string operand, and whether the instruction repeats.
+fn lower_string(instruction: &Instruction, op: &mut Op) {
+    op.narrow = index_narrow(instruction);
     op.seg = segment(instruction.memory_segment());
     op.r2 = u8::from(instruction.has_rep_prefix() || instruction.has_repne_prefix());
 }
@@ -149,16 +152,16 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
         op.run = run;
         return Some(After::Next);
     }
-    let (run, operand): (Run, u32) = match instruction.code() {
-        Code::Insb_m8_DX => (run!(ins::<u8>), 0),
-        Code::Insw_m16_DX => (run!(ins::<u16>), 0),
-        Code::Insd_m32_DX => (run!(ins::<u32>), 0),
-        Code::Outsb_DX_m8 => (run!(outs::<u8>), 1),
-        Code::Outsw_DX_m16 => (run!(outs::<u16>), 1),
-        Code::Outsd_DX_m32 => (run!(outs::<u32>), 1),
+    let run: Run = match instruction.code() {
+        Code::Insb_m8_DX => run!(ins::<u8>),
+        Code::Insw_m16_DX => run!(ins::<u16>),
+        Code::Insd_m32_DX => run!(ins::<u32>),
+        Code::Outsb_DX_m8 => run!(outs::<u8>),
+        Code::Outsw_DX_m16 => run!(outs::<u16>),
+        Code::Outsd_DX_m32 => run!(outs::<u32>),
         _ => return None,
     };
     op.run = run;
-    lower_string(instruction, op, operand);
+    lower_string(instruction, op);
     Some(After::Next)
 }

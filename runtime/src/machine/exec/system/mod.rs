@@ -5,6 +5,7 @@
 mod control;
 pub(in super::super) mod eflags;
 mod io;
+mod msr;
 mod segments;
 mod tables;
 mod transfer;

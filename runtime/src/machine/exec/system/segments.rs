@@ -58,7 +58,7 @@ fn pop<W: Width>(core: &mut Core, op: &Op) -> Flow {
     let selector = core.load::<W>(seg::SS, sp)?.zx() as u16;
     load(core, op.r1, selector)?;
     let slot = &mut core.regs[reg::SP as usize];
-    *slot = *slot & !mask | sp + u64::from(W::BYTES) & mask;
+    *slot = *slot & !mask | sp.wrapping_add(u64::from(W::BYTES)) & mask;
     unless_changed(core, mode)
 }
 
@@ -67,7 +67,7 @@ fn far_pointer<W: Width>(core: &mut Core, op: &Op) -> Flow {
     let (address, mode) = (core.address(op), core.mode());
     let wrap = u64::MAX >> (op.narrow & 63);
     let offset = core.load::<W>(op.seg, address)?;
-    let selector = core.load::<u16>(op.seg, address + u64::from(W::BYTES) & wrap)?;
+    let selector = core.load::<u16>(op.seg, address.wrapping_add(u64::from(W::BYTES)) & wrap)?;
     core.load_segment(op.r2, Selector(selector))?;
     core.set_reg(op.r1, offset);
     unless_changed(core, mode)
@@ -116,14 +116,18 @@ fn lower_far_pointer(instruction: &Instruction, op: &mut Op) -> Option<After> {
         _ => seg::GS,
     };
     memory(instruction, op);
-    op.run = if size(instruction, 0) == 2 { run!(far_pointer::<u16>) } else { run!(far_pointer::<u32>) };
+    op.run = match size(instruction, 0) {
+        2 => run!(far_pointer::<u16>),
+        4 => run!(far_pointer::<u32>),
+        _ => run!(far_pointer::<u64>),
+    };
     Some(After::Next)
 }
 
 pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
     match instruction.code() {
-        Code::Mov_rm16_Sreg | Code::Mov_r32m16_Sreg => lower_read(instruction, op),
-        Code::Mov_Sreg_rm16 | Code::Mov_Sreg_r32m16 => lower_load(instruction, op),
+        Code::Mov_rm16_Sreg | Code::Mov_r32m16_Sreg | Code::Mov_r64m16_Sreg => lower_read(instruction, op),
+        Code::Mov_Sreg_rm16 | Code::Mov_Sreg_r32m16 | Code::Mov_Sreg_r64m16 => lower_load(instruction, op),
         Code::Pushw_ES | Code::Pushw_CS | Code::Pushw_SS | Code::Pushw_DS | Code::Pushw_FS | Code::Pushw_GS => {
             op.r2 = segment(instruction.op0_register());
             op.run = run!(push::<u16>);
@@ -132,6 +136,16 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
         Code::Pushd_ES | Code::Pushd_CS | Code::Pushd_SS | Code::Pushd_DS | Code::Pushd_FS | Code::Pushd_GS => {
             op.r2 = segment(instruction.op0_register());
             op.run = run!(push::<u32>);
+            Some(After::Next)
+        }
+        Code::Pushq_FS | Code::Pushq_GS => {
+            op.r2 = segment(instruction.op0_register());
+            op.run = run!(push::<u64>);
+            Some(After::Next)
+        }
+        Code::Popq_FS | Code::Popq_GS => {
+            op.r1 = segment(instruction.op0_register());
+            op.run = run!(pop::<u64>);
             Some(After::Next)
         }
         Code::Popw_ES | Code::Popw_SS | Code::Popw_DS | Code::Popw_FS | Code::Popw_GS => {

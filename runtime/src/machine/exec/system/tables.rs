@@ -7,6 +7,7 @@ use super::super::super::core::{Core, TableRegister, seg};
 use super::super::super::descriptor::{BUSY, LDT, TSS_16, TSS_32};
 use super::super::super::far::is_available_tss;
 use super::super::super::fault::{Flow, Stop, Vector};
+use super::super::super::mode::is_canonical;
 use super::super::super::op::{After, Op, Run, run};
 use super::super::super::paging::Access;
 use super::super::super::segment::{Descriptor, Segment, Selector};
@@ -14,7 +15,10 @@ use super::super::super::width::Width;
 use super::super::operand::{gpr, memory, size};
 
 /// The base that a 16-bit operand size leaves of a table register.
-const BASE_24: u32 = 0x00FF_FFFF;
+const BASE_24: u64 = 0x00FF_FFFF;
+/// And the other sizes.
+const BASE_32: u64 = 0xFFFF_FFFF;
+const BASE_64: u64 = u64::MAX;
 
 /// The selector operand: register or memory, by `MEM`.
 #[inline(always)]
@@ -28,7 +32,15 @@ fn read_table(core: &mut Core, op: &Op) -> Result<TableRegister, Stop> {
     let address = core.address(op);
     let wrap = u64::MAX >> (op.narrow & 63);
     let limit = core.load::<u16>(op.seg, address)?;
-    let base = core.load::<u32>(op.seg, address + 2 & wrap)?;
+    let at = address.wrapping_add(2) & wrap;
+    if op.imm == BASE_64 {
+        let base = core.load::<u64>(op.seg, at)?;
+        if !is_canonical(base) {
+            return Err(core.gp(0));
+        }
+        return Ok(TableRegister { base, limit });
+    }
+    let base = core.load::<u32>(op.seg, at)?;
     Ok(TableRegister { base: u64::from(base & op.imm as u32), limit })
 }
 
@@ -42,13 +54,19 @@ fn lidt(core: &mut Core, op: &Op) -> Flow {
     Ok(())
 }
 
-/// `SGDT` and `SIDT`, at any CPL. All six bytes are found writable before the first is written.
+/// `SGDT` and `SIDT`, at any CPL. All six (in 64-bit mode ten) bytes are found writable before the first is written.
 fn write_table(core: &mut Core, op: &Op, table: TableRegister) -> Flow {
     let address = core.address(op);
-    let linear = core.checked_linear(op.seg, address, 6, true)?;
-    core.probe(linear, 6, Access::write(core.cpl == 3))?;
+    let size = if op.imm == BASE_64 { 10 } else { 6 };
+    let linear = core.checked_linear(op.seg, address, size, true)?;
+    core.probe(linear, size, Access::write(core.cpl == 3))?;
     let limit = core.store(op.seg, address, table.limit);
-    let base = core.store(op.seg, address + 2, table.base as u32 & op.imm as u32);
+    let at = address.wrapping_add(2);
+    let base = if op.imm == BASE_64 {
+        core.store(op.seg, at, table.base)
+    } else {
+        core.store(op.seg, at, table.base as u32 & op.imm as u32)
+    };
     limit.and(base)
 }
 
@@ -77,13 +95,23 @@ fn system_descriptor(core: &mut Core, selector: Selector, fits: fn(Descriptor) -
     Ok(descriptor)
 }
 
+/// The cache for LDTR or TR: in IA-32e mode with a base of 64 bits.
+fn system_segment(core: &mut Core, selector: Selector, descriptor: Descriptor) -> Result<Segment, Stop> {
+    let mut segment = Segment::new(selector, descriptor);
+    if core.long_mode() {
+        segment.base = core.upper_base(selector, descriptor)?;
+    }
+    Ok(segment)
+}
+
 fn lldt<const MEM: bool>(core: &mut Core, op: &Op) -> Flow {
     core.privileged()?;
     let selector = selector::<MEM>(core, op)?;
     core.segs[seg::LDTR as usize] = if selector.is_null() {
         Segment::null(selector)
     } else {
-        Segment::new(selector, system_descriptor(core, selector, |d| d.is_system() && d.kind() == LDT)?)
+        let descriptor = system_descriptor(core, selector, |d| d.is_system() && d.kind() == LDT)?;
+        system_segment(core, selector, descriptor)?
     };
     Ok(())
 }
@@ -95,10 +123,13 @@ fn ltr<const MEM: bool>(core: &mut Core, op: &Op) -> Flow {
     if selector.is_null() {
         return Err(core.gp(0));
     }
-    let descriptor = system_descriptor(core, selector, is_available_tss)?;
+    // A TSS of 16 bits is no TSS in IA-32e mode.
+    let fits = if core.long_mode() { |d: Descriptor| d.is_system() && d.kind() == TSS_32 } else { is_available_tss };
+    let descriptor = system_descriptor(core, selector, fits)?;
     let busy = Descriptor(descriptor.0 | u64::from(BUSY) << 40);
+    let segment = system_segment(core, selector, busy)?;
     core.write_rights(selector, busy)?;
-    core.segs[seg::TR as usize] = Segment::new(selector, busy);
+    core.segs[seg::TR as usize] = segment;
     Ok(())
 }
 
@@ -239,7 +270,15 @@ fn lower_table(instruction: &Instruction, op: &mut Op) -> Run {
         instruction.code(),
         Code::Lgdt_m1632_16 | Code::Lidt_m1632_16 | Code::Sgdt_m1632_16 | Code::Sidt_m1632_16
     );
-    op.imm = u64::from(if short { BASE_24 } else { u32::MAX });
+    let wide = matches!(
+        instruction.code(),
+        Code::Lgdt_m1664 | Code::Lidt_m1664 | Code::Sgdt_m1664 | Code::Sidt_m1664
+    );
+    op.imm = match (short, wide) {
+        (true, _) => BASE_24,
+        (_, true) => BASE_64,
+        _ => BASE_32,
+    };
     match instruction.mnemonic() {
         Mnemonic::Lgdt => run!(lgdt),
         Mnemonic::Lidt => run!(lidt),

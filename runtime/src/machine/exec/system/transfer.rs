@@ -5,7 +5,9 @@ use iced_x86::{Code, Instruction, Mnemonic, OpKind};
 use super::super::super::core::{Core, seg};
 use super::super::super::far::Far;
 use super::super::super::fault::{Exit, Flow, Stop, Vector};
+use super::super::super::long::Slot;
 use super::super::super::op::{After, Op, run};
+use super::super::super::run::DR6_BS;
 use super::super::super::segment::Selector;
 use super::super::super::width::Width;
 use super::super::operand::{gpr, memory};
@@ -54,18 +56,22 @@ fn iret_32(core: &mut Core, op: &Op) -> Flow {
     across_tasks(core, op, |core| core.iret(true))
 }
 
+fn iret_64(core: &mut Core, _: &Op) -> Flow {
+    core.iret_long(Slot::Eight)
+}
+
 /// The far pointer in the instruction: `imm` is selector:offset, 16 and 32 bits.
 fn immediate(op: &Op) -> (Selector, u32) {
     (Selector((op.imm >> 32) as u16), op.imm as u32)
 }
 
 /// The far pointer in memory, its offset of width `W`.
-fn indirect<W: Width>(core: &mut Core, op: &Op) -> Result<(Selector, u32), Stop> {
+fn indirect<W: Width>(core: &mut Core, op: &Op) -> Result<(Selector, u64), Stop> {
     let address = core.address(op);
     let wrap = u64::MAX >> (op.narrow & 63);
     let offset = core.load::<W>(op.seg, address)?;
-    let selector = core.load::<u16>(op.seg, address + u64::from(W::BYTES) & wrap)?;
-    Ok((Selector(selector), offset.zx() as u32))
+    let selector = core.load::<u16>(op.seg, address.wrapping_add(u64::from(W::BYTES)) & wrap)?;
+    Ok((Selector(selector), offset.zx()))
 }
 
 fn jmp_immediate(core: &mut Core, op: &Op) -> Flow {
@@ -75,7 +81,10 @@ fn jmp_immediate(core: &mut Core, op: &Op) -> Flow {
 
 fn jmp_indirect<W: Width>(core: &mut Core, op: &Op) -> Flow {
     let (selector, offset) = indirect::<W>(core, op)?;
-    across_tasks(core, op, |core| core.far(Far::Jump, selector, offset))
+    if W::BITS == 64 {
+        return core.far_long(None, selector, offset);
+    }
+    across_tasks(core, op, |core| core.far(Far::Jump, selector, offset as u32))
 }
 
 fn call_immediate<W: Width>(core: &mut Core, op: &Op) -> Flow {
@@ -85,7 +94,10 @@ fn call_immediate<W: Width>(core: &mut Core, op: &Op) -> Flow {
 
 fn call_indirect<W: Width>(core: &mut Core, op: &Op) -> Flow {
     let (selector, offset) = indirect::<W>(core, op)?;
-    across_tasks(core, op, |core| core.far(Far::Call { wide: W::BITS == 32 }, selector, offset))
+    if W::BITS == 64 {
+        return core.far_long(Some(Slot::Eight), selector, offset);
+    }
+    across_tasks(core, op, |core| core.far(Far::Call { wide: W::BITS == 32 }, selector, offset as u32))
 }
 
 fn ret_16(core: &mut Core, op: &Op) -> Flow {
@@ -96,12 +108,35 @@ fn ret_32(core: &mut Core, op: &Op) -> Flow {
     core.far_return(op.imm as u16, true)
 }
 
+fn ret_64(core: &mut Core, op: &Op) -> Flow {
+    core.far_return_long(op.imm as u16, Slot::Eight)
+}
+
 fn sysenter(core: &mut Core, _: &Op) -> Flow {
     core.sysenter()
 }
 
-fn sysexit(core: &mut Core, _: &Op) -> Flow {
-    core.sysexit()
+fn sysexit_32(core: &mut Core, _: &Op) -> Flow {
+    core.sysexit(false)
+}
+
+fn sysexit_64(core: &mut Core, _: &Op) -> Flow {
+    core.sysexit(true)
+}
+
+fn syscall(core: &mut Core, _: &Op) -> Flow {
+    core.syscall()
+}
+
+fn sysret<const WIDE: bool>(core: &mut Core, op: &Op) -> Flow {
+    if core.sysret(WIDE)? {
+        return Err(core.trap_here(op));
+    }
+    Ok(())
+}
+
+fn swapgs(core: &mut Core, _: &Op) -> Flow {
+    core.swapgs()
 }
 
 /// There is no interrupt controller, so nothing ends a halt but the host.
@@ -112,6 +147,16 @@ fn hlt(core: &mut Core, _: &Op) -> Flow {
 
 fn undefined(core: &mut Core, _: &Op) -> Flow {
     Err(core.ud())
+}
+
+impl Core {
+    /// The single-step trap after an instruction that set TF itself: the EIP to save is where execution goes on.
+    #[cold]
+    fn trap_here(&mut self, op: &Op) -> Stop {
+        self.dr[6] |= DR6_BS;
+        self.block_ip = self.ip.wrapping_sub(u64::from(op.start));
+        self.raise(Vector::Debug, 0)
+    }
 }
 
 fn lower_immediate(instruction: &Instruction, op: &mut Op) {
@@ -153,6 +198,7 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
         }
         Code::Iretw => run!(iret_16),
         Code::Iretd => run!(iret_32),
+        Code::Iretq => run!(iret_64),
         Code::Jmp_ptr1616 | Code::Jmp_ptr1632 => {
             lower_immediate(instruction, op);
             run!(jmp_immediate)
@@ -165,22 +211,28 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
             lower_immediate(instruction, op);
             run!(call_immediate::<u32>)
         }
-        Code::Jmp_m1616 | Code::Jmp_m1632 | Code::Call_m1616 | Code::Call_m1632 => {
+        Code::Jmp_m1616 | Code::Jmp_m1632 | Code::Jmp_m1664 | Code::Call_m1616 | Code::Call_m1632 | Code::Call_m1664 => {
             memory(instruction, op);
             match instruction.code() {
                 Code::Jmp_m1616 => run!(jmp_indirect::<u16>),
                 Code::Jmp_m1632 => run!(jmp_indirect::<u32>),
+                Code::Jmp_m1664 => run!(jmp_indirect::<u64>),
                 Code::Call_m1616 => run!(call_indirect::<u16>),
-                _ => run!(call_indirect::<u32>),
+                Code::Call_m1632 => run!(call_indirect::<u32>),
+                _ => run!(call_indirect::<u64>),
             }
         }
-        Code::Retfw | Code::Retfd => {
-            op.imm = 0;
-            if instruction.code() == Code::Retfw { run!(ret_16) } else { run!(ret_32) }
+        Code::Retfw | Code::Retfd | Code::Retfq | Code::Retfw_imm16 | Code::Retfd_imm16 | Code::Retfq_imm16 => {
+            op.imm = if instruction.op_count() == 1 { instruction.immediate(0) } else { 0 };
+            match instruction.code() {
+                Code::Retfw | Code::Retfw_imm16 => run!(ret_16),
+                Code::Retfd | Code::Retfd_imm16 => run!(ret_32),
+                _ => run!(ret_64),
+            }
         }
-        Code::Retfw_imm16 | Code::Retfd_imm16 => {
-            op.imm = instruction.immediate(0);
-            if instruction.code() == Code::Retfw_imm16 { run!(ret_16) } else { run!(ret_32) }
+        Code::Swapgs => {
+            op.run = run!(swapgs);
+            return Some(After::Next);
         }
         _ => return lower_plain(instruction, op),
     };
@@ -190,7 +242,11 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
 fn lower_plain(instruction: &Instruction, op: &mut Op) -> Option<After> {
     op.run = match instruction.mnemonic() {
         Mnemonic::Sysenter => run!(sysenter),
-        Mnemonic::Sysexit => run!(sysexit),
+        Mnemonic::Sysexit => run!(sysexit_32),
+        Mnemonic::Sysexitq => run!(sysexit_64),
+        Mnemonic::Syscall => run!(syscall),
+        Mnemonic::Sysret => run!(sysret::<false>),
+        Mnemonic::Sysretq => run!(sysret::<true>),
         Mnemonic::Hlt => run!(hlt),
         Mnemonic::Ud0 | Mnemonic::Ud1 | Mnemonic::Ud2 => run!(undefined),
         _ => return None,

@@ -1,0 +1,287 @@
+//! Interrupts, `IRET` and far transfers in IA-32e mode (SDM vol. 3, 6.14 and 5.8; vol. 2, INT n, IRET, JMP, CALL, RET).
+//!
+//! What differs from 32-bit protected mode: gates and TSS descriptors have 16 bytes, the handler's code is 64-bit code, the
+//! frame always has SS:RSP and begins at a multiple of 16, an inner stack has no segment, and there are no task switches.
+
+use super::core::{Core, reg, seg};
+use super::fault::{Flow, Stop, Vector};
+use super::flags;
+use super::gate::{Event, Gate, IDT, kind};
+use super::mode::is_canonical;
+use super::paging::Access;
+use super::segment::{Descriptor, Segment, Selector};
+
+/// Offsets in a 64-bit TSS (SDM vol. 3, figure 8-11).
+mod field {
+    /// RSP0, RSP1, RSP2.
+    pub(super) const RSP: u32 = 0x04;
+    /// Eight bytes before IST1, which has the number 1.
+    pub(super) const IST: u32 = 0x1C;
+}
+
+/// Type of a call gate (SDM vol. 3, table 3-2).
+const CALL_GATE: u8 = 12;
+
+/// Bytes of a slot on the stack, by operand size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Slot {
+    Two = 2,
+    Four = 4,
+    Eight = 8,
+}
+
+impl Slot {
+    const fn bytes(self) -> u64 {
+        self as u64
+    }
+}
+
+/// A return: where to, and what it takes off the stack.
+#[derive(Clone, Copy)]
+struct Return {
+    ip: u64,
+    selector: Selector,
+    slot: Slot,
+    /// Bytes up to the stack pointer and SS, or up to the end.
+    behind: u64,
+    /// Bytes dropped from the outer stack too.
+    release: u64,
+    /// Stack pointer and SS are there even if the privilege level stays.
+    has_stack: bool,
+}
+
+impl Core {
+    /// Through an interrupt or trap gate, from 64-bit or compatibility mode.
+    pub(crate) fn deliver_long(&mut self, event: Event) -> Flow {
+        let error = u32::from(event.vector) * 8 | IDT | event.ext;
+        let offset = u32::from(event.vector) * 16;
+        if offset + 15 > u32::from(self.idtr.limit) {
+            return Err(self.gp(error));
+        }
+        let at = self.idtr.base.wrapping_add(u64::from(offset));
+        let gate = Gate(self.load_system(at)?);
+        let known = matches!(gate.kind(), kind::INTERRUPT_32 | kind::TRAP_32);
+        if !known || event.software && gate.dpl() < self.cpl {
+            return Err(self.gp(error));
+        }
+        if !gate.present() {
+            return Err(self.raise(Vector::SegmentNotPresent, error));
+        }
+        let upper: u32 = self.load_system(at.wrapping_add(8))?;
+        self.enter_long(gate, u64::from(gate.offset()) | u64::from(upper) << 32, event)
+    }
+
+    fn enter_long(&mut self, gate: Gate, target: u64, event: Event) -> Flow {
+        let selector = gate.selector();
+        let code = self.gate_code(selector, event.ext)?;
+        let inner = !code.is_conforming() && code.dpl() < self.cpl;
+        let cpl = if inner { code.dpl() } else { self.cpl };
+        let top = match (gate.0 >> 32 & 7) as u32 {
+            0 if inner => self.tss_pointer(field::RSP + 8 * u32::from(cpl), event.ext)?,
+            0 => self.regs[reg::SP as usize],
+            ist => self.tss_pointer(field::IST + 8 * ist, event.ext)?,
+        } & !15;
+        let slots = 5 + usize::from(event.code.is_some());
+        let low = top.wrapping_sub(8 * slots as u64);
+        if !is_canonical(low) || !is_canonical(top.wrapping_sub(1)) {
+            return Err(self.raise(Vector::StackFault, event.ext));
+        }
+        if !is_canonical(target) {
+            return Err(self.gp(event.ext));
+        }
+        let cs = self.take_segment(Selector(selector.0 & !3 | u16::from(cpl)), code)?;
+        let frame = [
+            u64::from(event.code.unwrap_or(0)),
+            self.ip,
+            u64::from(self.segs[seg::CS as usize].selector.0),
+            u64::from(self.flags.get() | event.rf),
+            self.regs[reg::SP as usize],
+            u64::from(self.segs[seg::SS as usize].selector.0),
+        ];
+        self.write_quadwords(low, &frame[6 - slots..], cpl == 3)?;
+        // Nothing below can fail.
+        self.set_cs(cs, cpl);
+        if inner {
+            self.set_ss(Segment::null(Selector(u16::from(cpl))));
+        }
+        self.regs[reg::SP as usize] = low;
+        self.ip = target;
+        let masks = gate.kind() == kind::INTERRUPT_32;
+        let cleared = flags::TF | flags::NT | flags::RF | flags::VM | if masks { flags::IF } else { 0 };
+        self.flags.change_system(cleared, 0);
+        Ok(())
+    }
+
+    /// The code descriptor that a gate names, checked: it must be one of 64-bit code.
+    fn gate_code(&mut self, selector: Selector, ext: u32) -> Result<Descriptor, Stop> {
+        if selector.is_null() {
+            return Err(self.gp(ext));
+        }
+        let error = selector.error_code() | ext;
+        let code = self.descriptor_or(selector, Vector::GeneralProtection, ext)?;
+        if !code.is_code() || code.dpl() > self.cpl {
+            return Err(self.gp(error));
+        }
+        if !code.present() {
+            return Err(self.raise(Vector::SegmentNotPresent, error));
+        }
+        if !code.long() || code.big() {
+            return Err(self.gp(error));
+        }
+        Ok(code)
+    }
+
+    /// A stack pointer in the TSS.
+    fn tss_pointer(&mut self, at: u32, ext: u32) -> Result<u64, Stop> {
+        let tss = &self.segs[seg::TR as usize];
+        if !tss.is_usable() || at + 7 > tss.limit {
+            let error = tss.selector.error_code() | ext;
+            return Err(self.raise(Vector::InvalidTss, error));
+        }
+        let linear = tss.base.wrapping_add(u64::from(at));
+        self.load_system(linear)
+    }
+
+    /// Writes values from `linear` upwards: all of them or, with a #PF, none.
+    fn write_quadwords(&mut self, linear: u64, values: &[u64], user: bool) -> Flow {
+        let size = 8 * values.len() as u64;
+        if let Some(physical) = self.tlb.entry(user, linear).for_write(linear, size) {
+            let mut at = physical;
+            for value in values {
+                // Cannot fail: the TLB holds whole pages of RAM only.
+                let _ = self.memory.write_plain(at, *value);
+                at += 8;
+            }
+            return Ok(());
+        }
+        self.write_slots(linear, values, Slot::Eight, user)
+    }
+
+    #[cold]
+    fn write_slots(&mut self, linear: u64, values: &[u64], slot: Slot, user: bool) -> Flow {
+        self.probe(linear, slot.bytes() * values.len() as u64, Access::write(user))?;
+        for (i, value) in values.iter().enumerate() {
+            let at = linear.wrapping_add(slot.bytes() * i as u64);
+            let written = match slot {
+                Slot::Two => self.store_linear(at, *value as u16, user),
+                Slot::Four => self.store_linear(at, *value as u32, user),
+                Slot::Eight => self.store_linear(at, *value, user),
+            };
+            // Over decoded code: the block ends here anyway, and the run loop looks for stale ones then.
+            if written == Err(Stop::Fault) {
+                return written;
+            }
+        }
+        Ok(())
+    }
+
+    /// The slot `bytes` above the top of the stack.
+    #[inline]
+    fn slot(&mut self, bytes: u64, slot: Slot) -> Result<u64, Stop> {
+        let at = self.sp().wrapping_add(bytes) & self.stack_mask;
+        Ok(match slot {
+            Slot::Two => u64::from(self.load::<u16>(seg::SS, at)?),
+            Slot::Four => u64::from(self.load::<u32>(seg::SS, at)?),
+            Slot::Eight => self.load::<u64>(seg::SS, at)?,
+        })
+    }
+
+    /// `IRET`, `IRETD` and `IRETQ`.
+    pub(crate) fn iret_long(&mut self, slot: Slot) -> Flow {
+        if self.flags.system() & flags::NT != 0 {
+            return Err(self.gp(0));
+        }
+        let ip = self.slot(0, slot)?;
+        let selector = Selector(self.slot(slot.bytes(), slot)? as u16);
+        let image = self.slot(2 * slot.bytes(), slot)? as u32;
+        let (before, has_stack) = (self.cpl, self.is_long());
+        self.return_long(Return { ip, selector, slot, behind: 3 * slot.bytes(), release: 0, has_stack })?;
+        self.load_flags(image, slot != Slot::Two, before);
+        Ok(())
+    }
+
+    /// `RETF imm16`.
+    pub(crate) fn far_return_long(&mut self, release: u16, slot: Slot) -> Flow {
+        let ip = self.slot(0, slot)?;
+        let selector = Selector(self.slot(slot.bytes(), slot)? as u16);
+        let release = u64::from(release);
+        self.return_long(Return { ip, selector, slot, behind: 2 * slot.bytes() + release, release, has_stack: false })
+    }
+
+    fn return_long(&mut self, to: Return) -> Flow {
+        let rpl = to.selector.rpl();
+        let outer = rpl > self.cpl;
+        let stack = if outer || to.has_stack {
+            let sp = self.slot(to.behind, to.slot)?;
+            Some((sp, Selector(self.slot(to.behind + to.slot.bytes(), to.slot)? as u16)))
+        } else {
+            None
+        };
+        let code = self.return_code(to.selector)?;
+        let long = self.is_long_code(code);
+        let stack = match stack {
+            Some((sp, selector)) => Some((sp, self.stack_segment(selector, rpl, long)?)),
+            None => None,
+        };
+        if !self.fits_code(code, to.ip) {
+            return Err(self.gp(0));
+        }
+        let cs = self.take_segment(to.selector, code)?;
+        // Nothing below can fail.
+        let Some((sp, ss)) = stack else {
+            self.set_sp(self.sp().wrapping_add(to.behind));
+            self.set_cs(cs, rpl);
+            self.ip = to.ip;
+            return Ok(());
+        };
+        self.set_cs(cs, rpl);
+        self.set_ss(ss);
+        let sp = sp.wrapping_add(to.release);
+        if self.stack_mask == 0xFFFF {
+            self.set_sp(sp);
+        } else {
+            self.regs[reg::SP as usize] = sp;
+        }
+        self.ip = to.ip;
+        if outer {
+            self.drop_inner_segments();
+        }
+        Ok(())
+    }
+
+    /// `JMP` (`call` is `None`) and `CALL` to `selector`:`offset`, with return addresses in slots of that size.
+    pub(crate) fn far_long(&mut self, call: Option<Slot>, selector: Selector, offset: u64) -> Flow {
+        if selector.is_null() {
+            return Err(self.gp(0));
+        }
+        let target = self.descriptor_or(selector, Vector::GeneralProtection, 0)?;
+        if target.is_system() && target.kind() == CALL_GATE {
+            self.allow_gate(selector, target)?;
+            return Err(self.unsupported("call gate in IA-32e mode"));
+        }
+        // TSSs and task gates are no targets here.
+        if !target.is_code() || target.long() && target.big() {
+            return Err(self.gp(selector.error_code()));
+        }
+        self.allow_direct(selector, target, selector.rpl())?;
+        let return_to = match call {
+            Some(slot) => {
+                let at = self.sp().wrapping_sub(2 * slot.bytes()) & self.stack_mask;
+                Some((slot, at, self.checked_linear(seg::SS, at, 2 * slot.bytes(), true)?))
+            }
+            None => None,
+        };
+        if !self.fits_code(target, offset) {
+            return Err(self.gp(0));
+        }
+        let cs = self.take_segment(Selector(selector.0 & !3 | u16::from(self.cpl)), target)?;
+        if let Some((slot, at, linear)) = return_to {
+            let old = u64::from(self.segs[seg::CS as usize].selector.0);
+            self.write_slots(linear, &[self.ip, old], slot, self.cpl == 3)?;
+            self.set_sp(at);
+        }
+        self.set_cs(cs, self.cpl);
+        self.ip = offset;
+        Ok(())
+    }
+}
