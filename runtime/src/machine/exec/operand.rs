@@ -75,7 +75,8 @@ fn long_memory(instruction: &Instruction, op: &mut Op) {
         op.disp = instruction.ip_rel_memory_address().wrapping_sub(u64::from(op.end)) as i32;
         op.base = reg::IP;
         op.way = Way::LongRelative;
-    } else if base == Register::None && index == Register::None && instruction.memory_displ_size() == 8 {
+    } else if instruction.memory_displacement64() != op.disp as i64 as u64 && instruction.memory_displ_size() == 8 {
+        // `MOV` between the accumulator and an address of 64 bits, which has no immediate operand besides.
         (op.base, op.imm, op.disp, op.way) = (reg::ABSOLUTE, instruction.memory_displacement64(), 0, Way::Careful);
     }
     let short = base.is_gpr32() || index.is_gpr32() || base == Register::EIP;
