@@ -7,7 +7,7 @@
 
 use super::core::{Core, reg, seg};
 use super::fault::{Flow, Stop, Vector};
-use super::memory::PAGE;
+use super::memory::{PAGE, PAGE_MASK};
 use super::mode::is_canonical;
 use super::paging::Access;
 use super::width::Width;
@@ -137,8 +137,8 @@ impl Core {
     fn probe_write(&mut self, linear: u64, size: u64) -> Flow {
         let access = Access::write(self.user());
         self.translate(linear, access)?;
-        let last = linear.wrapping_add(size - 1) & self.ip_mask;
-        if last / PAGE != linear / PAGE {
+        let last = linear.wrapping_add(size - 1) & self.ip_mask & PAGE_MASK;
+        if last != linear & PAGE_MASK {
             self.translate(last, access)?;
         }
         Ok(())

@@ -3,7 +3,7 @@
 
 use super::core::Core;
 use super::fault::{Flow, Stop, Vector};
-use super::memory::PAGE;
+use super::memory::PAGE_MASK;
 use super::paging::Access;
 use super::segment::Segment;
 
@@ -98,9 +98,10 @@ impl Core {
 
     /// Faults unless all of `size` bytes (up to a page) can be accessed.
     pub(crate) fn probe(&mut self, linear: u64, size: u64, access: Access) -> Flow {
-        self.translate(linear & self.system_mask(), access)?;
-        let last = linear.wrapping_add(size - 1) & self.ip_mask;
-        if last / PAGE != linear / PAGE {
+        let linear = linear & self.system_mask();
+        self.translate(linear, access)?;
+        let last = linear.wrapping_add(size - 1) & self.system_mask() & PAGE_MASK;
+        if last != linear & PAGE_MASK {
             self.translate(last, access)?;
         }
         Ok(())

@@ -32,7 +32,7 @@ pub const LANDING: u64 = 0x15_8000;
 pub const NO_EXECUTE: u64 = 0x15_0000;
 pub const READ_ONLY: u64 = 0x15_1000;
 pub const SUPERVISOR: u64 = 0x15_2000;
-pub const ABSENT: u64 = 0x15_3000;
+pub const ABSENT: u64 = 0x15_A000;
 pub const RESERVED: u64 = 0x15_4000;
 /// Memory to play with.
 pub const DATA: u64 = 0x15_6000;

@@ -1,7 +1,7 @@
 //! A multiboot image that switches itself to long mode: tables at fixed addresses, all below 2 MiB.
 
 use iced_x86::IcedError;
-use iced_x86::code_asm::{CodeAssembler, ax, cr0, cr3, cr4, ds, eax, ecx, es, rax, rsp, ss};
+use iced_x86::code_asm::{CodeAssembler, al, ax, cr0, cr3, cr4, ds, eax, ecx, es, rax, rsp, ss};
 
 const START: u32 = 0x10_0000;
 const ENTRY: u32 = START + 0x20;
@@ -42,8 +42,6 @@ pub mod sel {
     pub const MIXED: u16 = 0x5B;
     /// A segment with a base.
     pub const BASED: u16 = 0x63;
-    /// Code of ring 0 that is not present.
-    pub const ABSENT_CODE: u16 = 0x68;
     /// A TSS whose base is not canonical, and an LDT.
     pub const BAD_TSS: u16 = 0x70;
     pub const LDT: u16 = 0x80;
@@ -163,6 +161,10 @@ fn enter_long_mode() -> Result<Vec<u8>, IcedError> {
     use iced_x86::code_asm::dword_ptr;
     let mut a = CodeAssembler::new(32)?;
     a.cli()?;
+    // QEMU's interrupt controllers, which would send the timer's interrupt to vector 8.
+    a.mov(al, 0xFF)?;
+    a.out(0x21, al)?;
+    a.out(0xA1, al)?;
     a.lgdt(dword_ptr(GDTR as u32))?;
     a.mov(eax, cr4)?;
     // PAE, OSFXSR, OSXMMEXCPT.
