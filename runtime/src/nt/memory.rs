@@ -6,20 +6,8 @@ use object::pod::bytes_of;
 use object::read::elf::{FileHeader, ProgramHeader};
 
 use super::BuildError;
-use super::layout::PAGE;
-
-/// Page-table entry bits (Intel SDM volume 3, 4.3).
-mod pte {
-    pub(super) const PRESENT: u32 = 1;
-    pub(super) const WRITE: u32 = 2;
-    pub(super) const USER: u32 = 4;
-}
-
-/// Index in the page directory through which the page tables themselves are seen, as on every 32-bit NT: C0000000h.
-const SELF_MAP: usize = 0x300;
-
-/// Entries of a page directory or page table.
-const ENTRIES: usize = 1024;
+use super::i386::layout::PAGE;
+use super::paging::{Mode, PageTables};
 
 /// Who may do what with a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,24 +18,17 @@ pub(crate) enum Access {
     KernelWrite,
     /// All read and execute.
     User,
+    /// All read. In a mode that can't tell, as [`User`](Self::User).
+    UserRead,
     /// All read and write.
     UserWrite,
 }
 
 impl Access {
-    fn bits(self) -> u32 {
-        pte::PRESENT
-            | match self {
-                Access::Kernel => 0,
-                Access::KernelWrite => pte::WRITE,
-                Access::User => pte::USER,
-                Access::UserWrite => pte::USER | pte::WRITE,
-            }
-    }
-
     fn segment_flags(self) -> elf::ProgramFlags {
         match self {
             Access::Kernel | Access::User => elf::PF_R | elf::PF_X,
+            Access::UserRead => elf::PF_R,
             Access::KernelWrite | Access::UserWrite => elf::PF_R | elf::PF_W,
         }
     }
@@ -57,7 +38,7 @@ impl Access {
 #[derive(Debug, Clone)]
 pub(crate) struct Region {
     /// First address, on a page boundary.
-    pub(crate) address: u32,
+    pub(crate) address: u64,
     /// Content from the first address on; what is missing up to `size` is zero.
     pub(crate) bytes: Vec<u8>,
     /// Size, whole pages.
@@ -65,12 +46,13 @@ pub(crate) struct Region {
     /// Who may do what.
     pub(crate) access: Access,
     /// A second address of the same pages.
-    pub(crate) alias: Option<(u32, Access)>,
+    pub(crate) alias: Option<(u64, Access)>,
 }
 
 impl Region {
     /// A region that holds `bytes` and at least `size` bytes.
-    pub(crate) fn new(address: u32, bytes: Vec<u8>, size: u32, access: Access) -> Self {
+    pub(crate) fn new(address: impl Into<u64>, bytes: Vec<u8>, size: u32, access: Access) -> Self {
+        let address = address.into();
         let size = pages(size.max(bytes.len() as u32));
         Self { address, bytes, size, access, alias: None }
     }
@@ -81,8 +63,8 @@ pub(crate) fn pages(size: u32) -> u32 {
     size.div_ceil(PAGE) * PAGE
 }
 
-/// Physical address of the page directory: the page after the boot code.
-pub(crate) fn page_directory(boot_physical: u32) -> u32 {
+/// Physical address of the page tables, the root first: the page after the boot code.
+pub(crate) fn page_tables(boot_physical: u32) -> u32 {
     boot_physical + PAGE
 }
 
@@ -92,15 +74,16 @@ pub(crate) fn elf_image(
     boot: Vec<u8>,
     boot_physical: u32,
     entry: u32,
+    mode: Mode,
     regions: &[Region],
 ) -> Result<Vec<u8>, BuildError> {
     check_overlap(regions)?;
-    let directory = page_directory(boot_physical);
+    let root = page_tables(boot_physical);
     let boot = Region::new(boot_physical, boot, PAGE, Access::Kernel);
     if boot.size != PAGE {
         return Err(BuildError::DoesNotFit { what: "boot code" });
     }
-    let mut tables = PageTables::new(directory);
+    let mut tables = PageTables::new(mode, root);
     tables.map(boot.address, boot_physical, boot.size, boot.access);
     // The tables' number depends only on the virtual addresses, so a first pass finds it.
     for region in regions {
@@ -109,24 +92,29 @@ pub(crate) fn elf_image(
             tables.reserve(alias, region.size);
         }
     }
-    let mut physical = directory + tables.size();
+    let mut physical = root + tables.size();
     let mut segments = vec![(boot_physical, boot_physical, &boot)];
     for region in regions {
         tables.map(region.address, physical, region.size, region.access);
         if let Some((alias, access)) = region.alias {
             tables.map(alias, physical, region.size, access);
         }
-        segments.push((region.address, physical, region));
+        segments.push((file_address(region.address, physical), physical, region));
         physical += region.size;
     }
-    let paging = Region::new(directory, tables.bytes(), 0, Access::KernelWrite);
-    segments.insert(1, (directory, directory, &paging));
+    let paging = Region::new(root, tables.bytes(), 0, Access::KernelWrite);
+    segments.insert(1, (root, root, &paging));
     Ok(write_elf(entry, &segments))
+}
+
+/// What the file gives as a segment's virtual address: its fields have 32 bits, and loaders go by the physical one.
+fn file_address(address: u64, physical: u32) -> u32 {
+    u32::try_from(address).unwrap_or(physical)
 }
 
 /// No page has two contents.
 fn check_overlap(regions: &[Region]) -> Result<(), BuildError> {
-    let mut spans: Vec<(u32, u32)> = Vec::with_capacity(regions.len() + 1);
+    let mut spans: Vec<(u64, u32)> = Vec::with_capacity(regions.len() + 1);
     for region in regions {
         spans.push((region.address, region.size));
         if let Some((alias, _)) = region.alias {
@@ -135,63 +123,10 @@ fn check_overlap(regions: &[Region]) -> Result<(), BuildError> {
     }
     spans.sort_unstable();
     let overlap = spans.windows(2).find_map(|pair| match pair {
-        [(low, size), (high, _)] if low.saturating_add(*size) > *high => Some(*high),
+        [(low, size), (high, _)] if low.saturating_add(u64::from(*size)) > *high => Some(*high),
         _ => None,
     });
     overlap.map_or(Ok(()), |address| Err(BuildError::Overlap { address }))
-}
-
-/// A page directory and its tables, as they will stand in physical memory.
-struct PageTables {
-    physical: u32,
-    directory: Vec<u32>,
-    tables: Vec<Vec<u32>>,
-    /// For each directory entry the index of its table.
-    index: Vec<Option<usize>>,
-}
-
-impl PageTables {
-    fn new(physical: u32) -> Self {
-        let mut directory = vec![0; ENTRIES];
-        directory[SELF_MAP] = physical | Access::KernelWrite.bits();
-        Self { physical, directory, tables: Vec::new(), index: vec![None; ENTRIES] }
-    }
-
-    /// Index in `tables` of the table for a directory entry.
-    fn table(&mut self, slot: usize) -> usize {
-        if let Some(index) = self.index[slot] {
-            return index;
-        }
-        let index = self.tables.len();
-        // Directory entries allow everything; the page entries decide.
-        self.directory[slot] = (self.physical + PAGE * (index as u32 + 1)) | Access::UserWrite.bits();
-        self.tables.push(vec![0; ENTRIES]);
-        self.index[slot] = Some(index);
-        index
-    }
-
-    fn reserve(&mut self, address: u32, size: u32) {
-        for page in 0..size / PAGE {
-            self.table(((address + page * PAGE) >> 22) as usize);
-        }
-    }
-
-    fn map(&mut self, address: u32, physical: u32, size: u32, access: Access) {
-        for page in 0..size / PAGE {
-            let address = address + page * PAGE;
-            let table = self.table((address >> 22) as usize);
-            self.tables[table][(address >> 12) as usize % ENTRIES] = (physical + page * PAGE) | access.bits();
-        }
-    }
-
-    fn size(&self) -> u32 {
-        PAGE * (self.tables.len() as u32 + 1)
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let all = self.directory.iter().chain(self.tables.iter().flatten());
-        all.flat_map(|entry| entry.to_le_bytes()).collect()
-    }
 }
 
 /// Writes the file: header, program headers, then each segment's bytes up to its last that is not zero.

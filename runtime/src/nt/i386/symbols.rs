@@ -9,7 +9,7 @@ use super::user::UserCode;
 /// Names of everything that is in every image of a profile.
 pub(crate) fn fixed(profile: &Profile, code: &Assembled, user: &UserCode) -> Vec<Symbol> {
     let mut symbols: Vec<Symbol> =
-        code.addresses.iter().map(|(routine, address)| Symbol { name: routine.symbol(), address: *address }).collect();
+        code.addresses.iter().map(|(routine, at)| Symbol { name: routine.symbol(), address: *at as u32 }).collect();
     for (name, address) in [
         ("ntdll!KiFastSystemCall", profile.fast_system_call),
         ("ntdll!KiFastSystemCallRet", profile.fast_system_call_ret()),

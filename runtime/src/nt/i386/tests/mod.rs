@@ -16,7 +16,7 @@ use super::user::UserCode;
 use super::*;
 
 /// The list of the repository.
-const LIST: &str = include_str!("../../../../sysfuncs.lst");
+const LIST: &str = include_str!("../../../../../sysfuncs.lst");
 
 /// A plan with a set for each of the shapes.
 pub(super) fn plan(list: &str, shapes: &[Shape]) -> Plan {
@@ -243,7 +243,7 @@ fn plans_that_contradict_themselves_are_refused() {
     let profile = Profile { kernel_services: SRV2003.kernel_text + PAGE, ..SRV2003 };
     assert_eq!(build(&profile, &good).err(), Some(BuildError::DoesNotFit { what: "kernel code" }));
     let profile = Profile { fault_tss: SRV2003.tss + PAGE, ..SRV2003 };
-    assert_eq!(build(&profile, &good).err(), Some(BuildError::Overlap { address: SRV2003.tss + PAGE }));
+    assert_eq!(build(&profile, &good).err(), Some(BuildError::Overlap { address: (SRV2003.tss + PAGE).into() }));
     let profile = Profile { fast_system_call: SRV2003.ntdll_stubs - 1, ..SRV2003 };
     assert_eq!(build(&profile, &good).err(), Some(BuildError::Order { low: "ntdll_stubs", high: "fast_system_call" }));
     // No set, no service: still an image.

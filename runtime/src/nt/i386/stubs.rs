@@ -97,7 +97,7 @@ impl Builder<'_> {
         }
         if place.in_ntdll {
             self.ntdll_taken = true;
-            let offset = (place.base - self.ntdll.address) as usize;
+            let offset = (u64::from(place.base) - self.ntdll.address) as usize;
             if let Some(slots) = self.ntdll.bytes.get_mut(offset..offset + bytes.len()) {
                 slots.copy_from_slice(&bytes);
             }

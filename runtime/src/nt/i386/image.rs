@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use iced_x86::code_asm::{CodeAssembler, eax};
 
 use super::assembly::{Assembled, KernelAsm, Routine};
-use super::calls::CallTable;
 use super::data::kernel;
 use super::descriptors::{GDT_SIZE, IDT_SIZE};
 use super::layout::{PAGE, service_table};
-use super::memory::{Access, Region, elf_image, page_directory};
+use super::memory::{Access, Region, elf_image, page_tables};
+use super::paging::TWO_LEVELS;
 use super::profile::Profile;
 use super::record::{self, KERNEL_POINTER};
+use super::start::{CallTable, Starts};
 use super::stubs::GAP;
 use super::system;
 use super::user::UserCode;
@@ -45,9 +46,9 @@ impl Kernel {
         // Some instructions have a routine's address as operand, so a first pass finds the addresses.
         let first = assemble(profile, &user, &BTreeMap::new())?;
         let code = assemble(profile, &user, &first.addresses)?;
-        let startup = code.addresses.get(&Routine::KiSystemStartup).copied().unwrap_or(profile.kernel_text);
+        let startup = code.address(Routine::KiSystemStartup) as u32;
         let mut boot: Vec<u8> = boot::MULTIBOOT_HEADER.iter().flat_map(|dword| dword.to_le_bytes()).collect();
-        boot.extend(boot::boot_code(profile, page_directory(profile.boot_physical), startup)?);
+        boot.extend(boot::boot_code(profile, page_tables(profile.boot_physical), startup)?);
         let regions = system::regions(profile, &code, &user)?;
         Ok(Self { profile: profile.clone(), user, code, boot, regions })
     }
@@ -73,8 +74,7 @@ impl Kernel {
 
     /// Address of a routine.
     pub(super) fn address(&self, routine: Routine) -> u32 {
-        let address = self.code.addresses.get(&routine);
-        address.copied().unwrap_or(self.profile.kernel_text)
+        self.code.address(routine) as u32
     }
 }
 
@@ -121,7 +121,7 @@ fn check_profile(profile: &Profile) -> Result<(), BuildError> {
 }
 
 /// One pass over the kernel's code.
-fn assemble(profile: &Profile, user: &UserCode, known: &BTreeMap<Routine, u32>) -> Result<Assembled, BuildError> {
+fn assemble(profile: &Profile, user: &UserCode, known: &BTreeMap<Routine, u64>) -> Result<Assembled, BuildError> {
     let mut k = KernelAsm::new(profile, user, known)?;
     boot::emit(&mut k)?;
     dispatch::emit(&mut k)?;
@@ -249,14 +249,13 @@ impl<'k> Builder<'k> {
         self.regions.push(self.ntdll);
         self.regions.push(Region::new(profile.kernel_data, self.data, 0, Access::KernelWrite));
         let boot = self.kernel.boot.clone();
-        let elf = elf_image(boot, profile.boot_physical, boot::entry(profile), &self.regions)?;
+        let elf = elf_image(boot, profile.boot_physical, boot::entry(profile), TWO_LEVELS, &self.regions)?;
         self.symbols.sort_by(|a, b| (a.address, &a.name).cmp(&(b.address, &b.name)));
         Ok(Image {
             elf,
             symbols: self.symbols,
             sets: self.sets,
-            tables: self.tables,
-            start_variable: profile.kernel_data + kernel::SETS,
+            starts: Starts { variable: profile.kernel_data + kernel::SETS, tables: self.tables },
         })
     }
 }

@@ -1,51 +1,13 @@
 //! What the harness and the kernel go through: sets, call tables, the texts of the log.
 
 use super::assembly::Routine;
+use super::block::Block;
 use super::data::{call, kernel, set};
 use super::image::Builder;
-use super::memory::{Access, Region, file_offset};
+use super::memory::{Access, Region};
 use super::record::{self, KERNEL_POINTER, PAST_END, UNMAPPED_POINTER};
-use super::system::Block;
-use super::{BuildError, Image, Plan, Refusal, Ring, Start, StubSet};
-
-/// Where the work of one set is written down.
-#[derive(Debug, Clone)]
-pub(crate) struct CallTable {
-    /// Address of the set's own fields.
-    set: u32,
-    /// Address of the call table.
-    entries: u32,
-    /// The calls, in order.
-    calls: Vec<u32>,
-}
-
-impl Image {
-    /// Makes the next boot begin at another call. A boot that a broken kernel stub has stopped goes on this way, for
-    /// far less than a new image costs.
-    ///
-    /// # Errors
-    ///
-    /// [`BuildError::NoSuchStart`] when the image does not have that set.
-    pub fn set_start(&mut self, start: Start) -> Result<(), BuildError> {
-        let Some(first) = self.tables.get(start.set).map(|table| table.set) else {
-            let nothing_to_do = start == Start::default() && self.tables.is_empty();
-            return if nothing_to_do { Ok(()) } else { Err(BuildError::NoSuchStart { set: start.set }) };
-        };
-        let mut changes = vec![(self.start_variable, first)];
-        for (index, table) in self.tables.iter().enumerate() {
-            let from = if index == start.set { start.call } else { 0 };
-            let skipped = table.calls.iter().take_while(|call| **call < from).count() as u32;
-            changes.push((table.set + set::ENTRIES, table.entries + skipped * call::SIZE));
-        }
-        for (address, value) in changes {
-            let place = file_offset(&self.elf, address).and_then(|at| self.elf.get_mut(at..at + 4));
-            if let Some(place) = place {
-                place.copy_from_slice(&value.to_le_bytes());
-            }
-        }
-        Ok(())
-    }
-}
+use super::start::CallTable;
+use super::{BuildError, Plan, Refusal, Ring, StubSet};
 
 impl Builder<'_> {
     /// The calls that have to fail for their argument pointer. Without a service that has arguments there are none.
@@ -103,7 +65,9 @@ impl Builder<'_> {
             let calls = entries.chunks_exact(call::SIZE as usize / 4);
             self.tables.push(CallTable {
                 set: base + at,
+                field: base + at + set::ENTRIES,
                 entries: table,
+                entry_size: call::SIZE,
                 calls: calls.map(|entry| entry[call::CALL as usize / 4] & 0xFFFF).collect(),
             });
             rest.extend(entries.iter().flat_map(|dword| dword.to_le_bytes()));

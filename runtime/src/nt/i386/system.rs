@@ -3,69 +3,23 @@
 
 use super::BuildError;
 use super::assembly::{Assembled, Routine};
+use super::block::Block;
 use super::data::{harness, kernel};
 use super::descriptors::{GDT_SIZE, IDT_SIZE, gdt, idt};
 use super::layout::{PAGE, eflags, kpcr, mode, selector, service_table, shared, teb, tss};
-use super::memory::{Access, Region, page_directory};
+use super::memory::{Access, Region, page_tables};
 use super::profile::Profile;
 use super::user::UserCode;
 
-/// A piece of memory that is filled field by field.
-pub(crate) struct Block {
-    bytes: Vec<u8>,
-}
-
-impl From<Vec<u8>> for Block {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self { bytes }
-    }
-}
-
-impl Block {
-    /// `size` zeros.
-    pub(crate) fn new(size: u32) -> Self {
-        Self { bytes: vec![0; size as usize] }
-    }
-
-    /// Stores bytes; what would go past the end is an error of this module's own constants.
-    pub(crate) fn put(&mut self, offset: u32, bytes: &[u8]) {
-        let offset = offset as usize;
-        debug_assert!(offset + bytes.len() <= self.bytes.len());
-        if let Some(place) = self.bytes.get_mut(offset..offset + bytes.len()) {
-            place.copy_from_slice(bytes);
-        }
-    }
-
-    /// Stores a dword.
-    pub(crate) fn dword(&mut self, offset: u32, value: u32) {
-        self.put(offset, &value.to_le_bytes());
-    }
-
-    /// Stores a word.
-    pub(crate) fn word(&mut self, offset: u32, value: u32) {
-        self.put(offset, &(value as u16).to_le_bytes());
-    }
-
-    /// Stores a byte.
-    pub(crate) fn byte(&mut self, offset: u32, value: u32) {
-        self.put(offset, &[value as u8]);
-    }
-
-    /// All bytes.
-    pub(crate) fn finish(self) -> Vec<u8> {
-        self.bytes
-    }
-}
-
 /// Every region that does not depend on the plan, except the kernel's variables.
 pub(crate) fn regions(profile: &Profile, code: &Assembled, user: &UserCode) -> Result<Vec<Region>, BuildError> {
-    let at = |routine: Routine| code.addresses.get(&routine).copied().unwrap_or(0);
+    let at = |routine: Routine| code.address(routine) as u32;
     let stack = |end: u32, pages: u32, access| Region::new(end - pages * PAGE, Vec::new(), pages * PAGE, access);
     if code.code.len() as u32 > profile.kernel_services - profile.kernel_text {
         return Err(BuildError::DoesNotFit { what: "kernel code" });
     }
     let mut shared = Region::new(profile.shared_kernel, shared_data(profile), PAGE, Access::KernelWrite);
-    shared.alias = Some((profile.shared_user, Access::User));
+    shared.alias = Some((profile.shared_user.into(), Access::User));
     Ok(vec![
         Region::new(profile.kernel_text, code.code.clone(), 0, Access::Kernel),
         Region::new(profile.gdt, tables(profile, &at), PAGE, Access::KernelWrite),
@@ -101,7 +55,7 @@ fn task_segment(profile: &Profile) -> Vec<u8> {
     let mut block = Block::new(tss::SIZE);
     block.dword(tss::ESP0, profile.esp0());
     block.word(tss::SS0, selector::R0_DATA);
-    block.dword(tss::CR3, page_directory(profile.boot_physical));
+    block.dword(tss::CR3, page_tables(profile.boot_physical));
     // No I/O map is active: the offset is past the limit.
     block.word(tss::IO_MAP_BASE, tss::SIZE);
     block.finish()
@@ -115,7 +69,7 @@ fn fault_tasks(profile: &Profile, at: &dyn Fn(Routine) -> u32) -> Vec<u8> {
         let base = address - profile.fault_tss;
         block.dword(base + tss::ESP0, profile.fault_stack);
         block.word(base + tss::SS0, selector::R0_DATA);
-        block.dword(base + tss::CR3, page_directory(profile.boot_physical));
+        block.dword(base + tss::CR3, page_tables(profile.boot_physical));
         block.dword(base + tss::EIP, at(Routine::KiTrap(number as u8)));
         block.dword(base + tss::EFLAGS, eflags::ALWAYS);
         block.dword(base + tss::ESP, profile.fault_stack);
