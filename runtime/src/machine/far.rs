@@ -6,7 +6,6 @@ use super::descriptor::{BUSY, TSS_16, TSS_32};
 use super::fault::{Flow, Vector};
 use super::frame::Entry;
 use super::gate::Gate;
-use super::long::Slot;
 use super::segment::{Descriptor, Selector};
 use super::task::Switch;
 
@@ -32,11 +31,12 @@ impl Core {
     /// `JMP` or `CALL` to `selector`:`offset`. EIP is that of the next instruction.
     pub(crate) fn far(&mut self, how: Far, selector: Selector, offset: u32) -> Flow {
         if self.long_mode() {
-            let slot = match how {
-                Far::Jump => None,
-                Far::Call { wide } => Some(if wide { Slot::Four } else { Slot::Two }),
+            let offset = u64::from(offset);
+            return match how {
+                Far::Jump => self.far_long::<u32>(false, selector, offset),
+                Far::Call { wide: true } => self.far_long::<u32>(true, selector, offset),
+                Far::Call { wide: false } => self.far_long::<u16>(true, selector, offset),
             };
-            return self.far_long(slot, selector, u64::from(offset));
         }
         if selector.is_null() {
             return Err(self.gp(0));
@@ -161,7 +161,7 @@ impl Core {
     /// `RETF imm16`: `release` bytes of parameters are dropped, from both stacks if there are two.
     pub(crate) fn far_return(&mut self, release: u16, wide: bool) -> Flow {
         if self.long_mode() {
-            return self.far_return_long(release, if wide { Slot::Four } else { Slot::Two });
+            return if wide { self.far_return_long::<u32>(release) } else { self.far_return_long::<u16>(release) };
         }
         let ip = self.stack_slot(0, wide)?;
         let selector = Selector(self.stack_slot(1, wide)? as u16);

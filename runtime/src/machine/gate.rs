@@ -6,7 +6,6 @@ use super::core::{Core, seg};
 use super::fault::{Exit, Fault, Flow, Stop, Vector};
 use super::flags;
 use super::frame::Entry;
-use super::long::Slot;
 use super::segment::{Descriptor, Segment, Selector};
 use super::task::Switch;
 
@@ -280,7 +279,7 @@ impl Core {
     /// `IRET` (`wide` false) and `IRETD`.
     pub(crate) fn iret(&mut self, wide: bool) -> Flow {
         if self.long_mode() {
-            return self.iret_long(if wide { Slot::Four } else { Slot::Two });
+            return if wide { self.iret_long::<u32>() } else { self.iret_long::<u16>() };
         }
         if self.flags.system() & flags::NT != 0 {
             return self.return_task();

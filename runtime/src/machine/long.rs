@@ -10,6 +10,7 @@ use super::gate::{Event, Gate, IDT, kind};
 use super::mode::is_canonical;
 use super::paging::Access;
 use super::segment::{Descriptor, Segment, Selector};
+use super::width::Width;
 
 /// Offsets in a 64-bit TSS (SDM vol. 3, figure 8-11).
 mod field {
@@ -22,26 +23,11 @@ mod field {
 /// Type of a call gate (SDM vol. 3, table 3-2).
 const CALL_GATE: u8 = 12;
 
-/// Bytes of a slot on the stack, by operand size.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Slot {
-    Two = 2,
-    Four = 4,
-    Eight = 8,
-}
-
-impl Slot {
-    const fn bytes(self) -> u64 {
-        self as u64
-    }
-}
-
 /// A return: where to, and what it takes off the stack.
 #[derive(Clone, Copy)]
 struct Return {
     ip: u64,
     selector: Selector,
-    slot: Slot,
     /// Bytes up to the stack pointer and SS, or up to the end.
     behind: u64,
     /// Bytes dropped from the outer stack too.
@@ -154,19 +140,16 @@ impl Core {
             }
             return Ok(());
         }
-        self.write_slots(linear, values, Slot::Eight, user)
+        self.write_slots(linear, values, user)
     }
 
+    /// The same with slots of any width.
     #[cold]
-    fn write_slots(&mut self, linear: u64, values: &[u64], slot: Slot, user: bool) -> Flow {
-        self.probe(linear, slot.bytes() * values.len() as u64, Access::write(user))?;
+    fn write_slots<W: Width>(&mut self, linear: u64, values: &[W], user: bool) -> Flow {
+        let size = u64::from(W::BYTES);
+        self.probe(linear, size * values.len() as u64, Access::write(user))?;
         for (i, value) in values.iter().enumerate() {
-            let at = linear.wrapping_add(slot.bytes() * i as u64);
-            let written = match slot {
-                Slot::Two => self.store_linear(at, *value as u16, user),
-                Slot::Four => self.store_linear(at, *value as u32, user),
-                Slot::Eight => self.store_linear(at, *value, user),
-            };
+            let written = self.store_linear(linear.wrapping_add(size * i as u64), *value, user);
             // Over decoded code: the block ends here anyway, and the run loop looks for stale ones then.
             if written == Err(Stop::Fault) {
                 return written;
@@ -176,44 +159,43 @@ impl Core {
     }
 
     /// The slot `bytes` above the top of the stack.
-    #[inline]
-    fn slot(&mut self, bytes: u64, slot: Slot) -> Result<u64, Stop> {
+    #[inline(always)]
+    fn slot<W: Width>(&mut self, bytes: u64) -> Result<u64, Stop> {
         let at = self.sp().wrapping_add(bytes) & self.stack_mask;
-        Ok(match slot {
-            Slot::Two => u64::from(self.load::<u16>(seg::SS, at)?),
-            Slot::Four => u64::from(self.load::<u32>(seg::SS, at)?),
-            Slot::Eight => self.load::<u64>(seg::SS, at)?,
-        })
+        Ok(self.load::<W>(seg::SS, at)?.zx())
     }
 
     /// `IRET`, `IRETD` and `IRETQ`.
-    pub(crate) fn iret_long(&mut self, slot: Slot) -> Flow {
+    pub(crate) fn iret_long<W: Width>(&mut self) -> Flow {
         if self.flags.system() & flags::NT != 0 {
             return Err(self.gp(0));
         }
-        let ip = self.slot(0, slot)?;
-        let selector = Selector(self.slot(slot.bytes(), slot)? as u16);
-        let image = self.slot(2 * slot.bytes(), slot)? as u32;
+        let size = u64::from(W::BYTES);
+        let ip = self.slot::<W>(0)?;
+        let selector = Selector(self.slot::<W>(size)? as u16);
+        let image = self.slot::<W>(2 * size)? as u32;
         let (before, has_stack) = (self.cpl, self.is_long());
-        self.return_long(Return { ip, selector, slot, behind: 3 * slot.bytes(), release: 0, has_stack })?;
-        self.load_flags(image, slot != Slot::Two, before);
+        self.return_long::<W>(Return { ip, selector, behind: 3 * size, release: 0, has_stack })?;
+        self.load_flags(image, W::BITS > 16, before);
         Ok(())
     }
 
     /// `RETF imm16`.
-    pub(crate) fn far_return_long(&mut self, release: u16, slot: Slot) -> Flow {
-        let ip = self.slot(0, slot)?;
-        let selector = Selector(self.slot(slot.bytes(), slot)? as u16);
+    pub(crate) fn far_return_long<W: Width>(&mut self, release: u16) -> Flow {
+        let size = u64::from(W::BYTES);
+        let ip = self.slot::<W>(0)?;
+        let selector = Selector(self.slot::<W>(size)? as u16);
         let release = u64::from(release);
-        self.return_long(Return { ip, selector, slot, behind: 2 * slot.bytes() + release, release, has_stack: false })
+        self.return_long::<W>(Return { ip, selector, behind: 2 * size + release, release, has_stack: false })
     }
 
-    fn return_long(&mut self, to: Return) -> Flow {
+    #[inline(always)]
+    fn return_long<W: Width>(&mut self, to: Return) -> Flow {
         let rpl = to.selector.rpl();
         let outer = rpl > self.cpl;
         let stack = if outer || to.has_stack {
-            let sp = self.slot(to.behind, to.slot)?;
-            Some((sp, Selector(self.slot(to.behind + to.slot.bytes(), to.slot)? as u16)))
+            let sp = self.slot::<W>(to.behind)?;
+            Some((sp, Selector(self.slot::<W>(to.behind + u64::from(W::BYTES))? as u16)))
         } else {
             None
         };
@@ -249,8 +231,8 @@ impl Core {
         Ok(())
     }
 
-    /// `JMP` (`call` is `None`) and `CALL` to `selector`:`offset`, with return addresses in slots of that size.
-    pub(crate) fn far_long(&mut self, call: Option<Slot>, selector: Selector, offset: u64) -> Flow {
+    /// `JMP` and, if it is to come back, `CALL` to `selector`:`offset`, with an operand size of `W`.
+    pub(crate) fn far_long<W: Width>(&mut self, comes_back: bool, selector: Selector, offset: u64) -> Flow {
         if selector.is_null() {
             return Err(self.gp(0));
         }
@@ -264,20 +246,16 @@ impl Core {
             return Err(self.gp(selector.error_code()));
         }
         self.allow_direct(selector, target, selector.rpl())?;
-        let return_to = match call {
-            Some(slot) => {
-                let at = self.sp().wrapping_sub(2 * slot.bytes()) & self.stack_mask;
-                Some((slot, at, self.checked_linear(seg::SS, at, 2 * slot.bytes(), true)?))
-            }
-            None => None,
-        };
+        let size = 2 * u64::from(W::BYTES);
+        let at = self.sp().wrapping_sub(size) & self.stack_mask;
+        let linear = if comes_back { self.checked_linear(seg::SS, at, size, true)? } else { 0 };
         if !self.fits_code(target, offset) {
             return Err(self.gp(0));
         }
         let cs = self.take_segment(Selector(selector.0 & !3 | u16::from(self.cpl)), target)?;
-        if let Some((slot, at, linear)) = return_to {
+        if comes_back {
             let old = u64::from(self.segs[seg::CS as usize].selector.0);
-            self.write_slots(linear, &[self.ip, old], slot, self.cpl == 3)?;
+            self.write_slots(linear, &[W::cut(self.ip), W::cut(old)], self.cpl == 3)?;
             self.set_sp(at);
         }
         self.set_cs(cs, self.cpl);

@@ -13,6 +13,9 @@ pub(crate) fn is_canonical(address: u64) -> bool {
     (address << 16) as i64 >> 16 == address as i64
 }
 
+/// `Core::context` of 64-bit code, with the CPL ORed in.
+const LONG: u64 = 1 << 5;
+
 impl Core {
     /// Makes `context` a value that was never used before, so that no decoded block is found by address alone.
     pub(crate) fn new_context(&mut self) {
@@ -25,7 +28,7 @@ impl Core {
     fn mark_context(&mut self) {
         let low = if self.is_long() {
             // No other segment matters: a null SS and a loaded one must lead to the same blocks.
-            1 << 5
+            LONG
         } else {
             let code = u64::from(self.segs[seg::CS as usize].descriptor.big());
             let stack = u64::from(self.segs[seg::SS as usize].descriptor.big());
@@ -81,19 +84,28 @@ impl Core {
     }
 
     /// Loads CS with a descriptor that has passed its checks, and the CPL that goes with it.
+    ///
+    /// Inlined, as the next one, so that a segment just made goes field by field to its place: read again as a whole it would
+    /// wait for its own stores.
+    #[inline(always)]
     pub(crate) fn set_cs(&mut self, segment: Segment, cpl: u8) {
-        self.segs[seg::CS as usize] = segment;
         self.cpl = cpl;
         self.tlb.select(cpl == 3);
         let long = self.is_long_code(segment.descriptor);
-        if long != self.is_long() {
-            self.switch_long(long);
-        }
+        let slot = &mut self.segs[seg::CS as usize];
+        *slot = segment;
         if long {
-            self.segs[seg::CS as usize].tune(true, false);
-            return self.mark_context();
+            (slot.origin, slot.read_end, slot.write_end) = (0, u64::MAX, u64::MAX);
+            if !self.is_long() {
+                self.switch_long(true);
+            }
+            self.context = self.context & !0xFF | LONG | u64::from(cpl);
+            return;
         }
         self.ip_limit = u64::from(segment.limit);
+        if self.is_long() {
+            self.switch_long(false);
+        }
         if self.code_window != (segment.base, segment.limit) {
             self.code_window = (segment.base, segment.limit);
             self.new_context();
@@ -103,10 +115,13 @@ impl Core {
     }
 
     /// Loads SS with a descriptor that has passed its checks.
+    #[inline(always)]
     pub(crate) fn set_ss(&mut self, segment: Segment) {
-        self.segs[seg::SS as usize] = segment;
-        if self.is_long() {
-            self.segs[seg::SS as usize].tune(true, false);
+        let long = self.is_long();
+        let slot = &mut self.segs[seg::SS as usize];
+        *slot = segment;
+        if long {
+            (slot.origin, slot.read_end, slot.write_end) = (0, u64::MAX, u64::MAX);
             return;
         }
         self.stack_mask = if segment.descriptor.big() { 0xFFFF_FFFF } else { 0xFFFF };
@@ -114,9 +129,14 @@ impl Core {
     }
 
     /// Enters or leaves 64-bit mode: what segments, stack and instruction pointer mean changes.
+    #[cold]
+    #[inline(never)]
     fn switch_long(&mut self, long: bool) {
         self.ip_mask = if long { u64::MAX } else { 0xFFFF_FFFF };
-        (self.ip_bias, self.ip_limit) = if long { (CANONICAL_BIAS, CANONICAL_LAST) } else { (0, 0) };
+        self.ip_bias = if long { CANONICAL_BIAS } else { 0 };
+        if long {
+            self.ip_limit = CANONICAL_LAST;
+        }
         let big = self.segs[seg::SS as usize].descriptor.big();
         self.stack_mask = match (long, big) {
             (true, _) => u64::MAX,

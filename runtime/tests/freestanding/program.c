@@ -1,6 +1,6 @@
 /* What a compiler makes of ordinary C: each part prints one line, which has to be the same wherever it runs.
  *
- * Freestanding (i386, multiboot): prints on port E9h. With HOSTED defined: an ordinary program.
+ * Freestanding (multiboot; i386, or x86-64 behind a switch to long mode): prints on port E9h. With HOSTED defined: an ordinary program.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -14,7 +14,7 @@
 #define restore(p, value) longjmp(*(p), value)
 static void put(char c) { putchar(c); }
 #else
-typedef uint32_t place[6];
+typedef uintptr_t place[8];
 int save(place *) __attribute__((returns_twice));
 void restore(place *, int) __attribute__((noreturn));
 void *memcpy(void *, const void *, size_t);

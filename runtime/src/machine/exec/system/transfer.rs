@@ -5,7 +5,6 @@ use iced_x86::{Code, Instruction, Mnemonic, OpKind};
 use super::super::super::core::{Core, seg};
 use super::super::super::far::Far;
 use super::super::super::fault::{Exit, Flow, Stop, Vector};
-use super::super::super::long::Slot;
 use super::super::super::op::{After, Op, run};
 use super::super::super::run::DR6_BS;
 use super::super::super::segment::Selector;
@@ -57,7 +56,7 @@ fn iret_32(core: &mut Core, op: &Op) -> Flow {
 }
 
 fn iret_64(core: &mut Core, _: &Op) -> Flow {
-    core.iret_long(Slot::Eight)
+    core.iret_long::<u64>()
 }
 
 /// The far pointer in the instruction: `imm` is selector:offset, 16 and 32 bits.
@@ -82,7 +81,7 @@ fn jmp_immediate(core: &mut Core, op: &Op) -> Flow {
 fn jmp_indirect<W: Width>(core: &mut Core, op: &Op) -> Flow {
     let (selector, offset) = indirect::<W>(core, op)?;
     if W::BITS == 64 {
-        return core.far_long(None, selector, offset);
+        return core.far_long::<u64>(false, selector, offset);
     }
     across_tasks(core, op, |core| core.far(Far::Jump, selector, offset as u32))
 }
@@ -95,7 +94,7 @@ fn call_immediate<W: Width>(core: &mut Core, op: &Op) -> Flow {
 fn call_indirect<W: Width>(core: &mut Core, op: &Op) -> Flow {
     let (selector, offset) = indirect::<W>(core, op)?;
     if W::BITS == 64 {
-        return core.far_long(Some(Slot::Eight), selector, offset);
+        return core.far_long::<u64>(true, selector, offset);
     }
     across_tasks(core, op, |core| core.far(Far::Call { wide: W::BITS == 32 }, selector, offset as u32))
 }
@@ -109,7 +108,7 @@ fn ret_32(core: &mut Core, op: &Op) -> Flow {
 }
 
 fn ret_64(core: &mut Core, op: &Op) -> Flow {
-    core.far_return_long(op.imm as u16, Slot::Eight)
+    core.far_return_long::<u64>(op.imm as u16)
 }
 
 fn sysenter(core: &mut Core, _: &Op) -> Flow {
