@@ -34,11 +34,15 @@ pub const READ_ONLY: u64 = 0x15_1000;
 pub const SUPERVISOR: u64 = 0x15_2000;
 pub const ABSENT: u64 = 0x15_A000;
 pub const RESERVED: u64 = 0x15_4000;
+/// Where the stack of a case in ring 0 begins.
+pub const RING_0_STACK: u64 = KERNEL_STACK - 0x1000;
 /// Memory to play with.
 pub const DATA: u64 = 0x15_6000;
 
-/// Flags that a line shows: TF, IF, DF, IOPL, NT, AC, ID. RF is not among them: QEMU does not set it.
+/// Flags that a line shows: TF, IF, DF, IOPL, NT, AC, ID.
 const SHOWN: u64 = 0x24_7700;
+/// Shown too, but not under QEMU, which does not set it.
+const RF: u64 = 0x1_0000;
 pub const STAR: u64 = 0x0023_0010_0000_0000;
 pub const FMASK: u64 = 0x4700;
 
@@ -94,6 +98,7 @@ pub struct Case {
     selectors: (u16, u16),
     flags: u64,
     address: u64,
+    frame: u64,
     prints: Vec<u64>,
 }
 
@@ -121,6 +126,7 @@ impl Case {
             selectors: mode.selectors(),
             flags: 0x200,
             address: 0,
+            frame: if mode.is_user() { KERNEL_STACK } else { RING_0_STACK },
             prints: Vec::new(),
         }
     }
@@ -158,6 +164,11 @@ impl Case {
         Self { address, ..self }
     }
 
+    /// The frame ends at this address. Shown of the vectors whose frame has no error code that a line does not show anyway.
+    pub fn frame(self, end: u64) -> Self {
+        Self { frame: end, ..self }
+    }
+
     /// What it prints before its end.
     pub fn prints(self, prints: impl IntoIterator<Item = u64>) -> Self {
         Self { prints: prints.into_iter().collect(), ..self }
@@ -176,7 +187,13 @@ impl Case {
         CASES + 0x100 * self.id
     }
 
-    pub fn expected(&self) -> String {
+    /// Whether the exception is a fault, whose frame has RF set.
+    fn is_fault(&self) -> bool {
+        matches!(self.vector, 0 | 6 | 7 | 11..=14)
+    }
+
+    /// Its lines. `exact`: with RF.
+    pub fn expected(&self, exact: bool) -> String {
         let last = || {
             let mut decoder = Decoder::new(self.mode.bits(), &self.code, DecoderOptions::NONE);
             decoder.iter().last().map_or(0, |instruction| instruction.ip())
@@ -189,13 +206,18 @@ impl Case {
         let prints: String = self.prints.iter().map(|value| format!("{value:016x}\n")).collect();
         let Self { id, vector, error, selectors: (code, stack), flags, address, .. } = self;
         let offset = offset & 0xFFFF;
+        let flags = flags | if exact && self.is_fault() { RF } else { 0 };
         let line = format!("{id:02x} {vector:02x} {error:04x} {code:04x} {stack:04x} {offset:04x} {flags:06x}");
-        if *vector == 14 { format!("{prints}{line} {address:016x}") } else { format!("{prints}{line}") }
+        match *vector {
+            14 => format!("{prints}{line} {address:016x}"),
+            8 | OPEN | OPEN_IST => format!("{prints}{line} {:016x}", self.frame),
+            _ => format!("{prints}{line}"),
+        }
     }
 }
 
-/// An image that runs the cases one after the other.
-pub fn image(cases: &[Case]) -> Result<Vec<u8>, IcedError> {
+/// An image that runs the cases one after the other. `exact`: it shows RF.
+pub fn image(cases: &[Case], exact: bool) -> Result<Vec<u8>, IcedError> {
     let mut image = Image::new()?;
     let all = image::PRESENT | image::WRITABLE | image::USER;
     image.map(NO_EXECUTE, all | image::NO_EXECUTE);
@@ -206,14 +228,14 @@ pub fn image(cases: &[Case]) -> Result<Vec<u8>, IcedError> {
     image.put(LANDING, &[0xCD, PRINT, 0xCD, DONE]);
     for (i, case) in cases.iter().enumerate() {
         let (code, segment) = case.mode.selectors();
-        let stack = if case.mode.is_user() { USER_STACK } else { KERNEL_STACK - 0x1000 };
+        let stack = if case.mode.is_user() { USER_STACK } else { RING_0_STACK };
         let start = [case.address(), u64::from(code), 0x202, stack, u64::from(segment), case.id];
         for (k, value) in start.into_iter().enumerate() {
             image.put64(STARTS + 48 * i as u64 + 8 * k as u64, value);
         }
         image.put(case.address(), &case.code);
     }
-    let (code, common, next) = driver(cases.len() as i32)?;
+    let (code, common, next) = driver(cases.len() as i32, SHOWN | if exact { RF } else { 0 })?;
     image.put(KERNEL, &code);
     for vector in (0..=0x21).chain([OPEN, OPEN_IST]) {
         let dpl = if matches!(vector, 3 | 4 | DONE | PRINT | OPEN | OPEN_IST) { 3 } else { 0 };
@@ -324,10 +346,10 @@ fn print_char(a: &mut CodeAssembler, char: u8) -> Result<(), IcedError> {
 }
 
 /// The part that starts cases and prints their ends. Gives the addresses of the common handler and of the printing one.
-fn driver(count: i32) -> Result<(Vec<u8>, u64, u64), IcedError> {
+fn driver(count: i32, shown: u64) -> Result<(Vec<u8>, u64, u64), IcedError> {
     let mut a = CodeAssembler::new(64)?;
-    let (mut next, mut common, mut print, mut quit, mut no_cr2) =
-        (a.create_label(), a.create_label(), a.create_label(), a.create_label(), a.create_label());
+    let (mut next, mut common, mut print) = (a.create_label(), a.create_label(), a.create_label());
+    let (mut quit, mut address, mut end_of_line) = (a.create_label(), a.create_label(), a.create_label());
     a.set_label(&mut next)?;
     a.mov(rsp, KERNEL_STACK)?;
     a.mov(eax, u32::from(sel::USER_DATA))?;
@@ -375,14 +397,24 @@ fn driver(count: i32) -> Result<(Vec<u8>, u64, u64), IcedError> {
     print_hex(&mut a, 4)?;
     print_char(&mut a, b' ')?;
     a.mov(rax, qword_ptr(rsi + 32))?;
-    a.and(rax, SHOWN as i32)?;
+    a.and(rax, shown as i32)?;
     print_hex(&mut a, 6)?;
-    a.cmp(qword_ptr(rsi), 14)?;
-    a.jne(no_cr2)?;
+    // The address of a page fault; of some others the end of the frame.
+    a.mov(rbx, cr2)?;
+    a.mov(rax, qword_ptr(rsi))?;
+    a.cmp(rax, 14)?;
+    a.je(address)?;
+    a.lea(rbx, qword_ptr(rsi + 56))?;
+    for vector in [8, i32::from(OPEN), i32::from(OPEN_IST)] {
+        a.cmp(rax, vector)?;
+        a.je(address)?;
+    }
+    a.jmp(end_of_line)?;
+    a.set_label(&mut address)?;
     print_char(&mut a, b' ')?;
-    a.mov(rax, cr2)?;
+    a.mov(rax, rbx)?;
     print_hex(&mut a, 16)?;
-    a.set_label(&mut no_cr2)?;
+    a.set_label(&mut end_of_line)?;
     print_char(&mut a, b'\n')?;
     a.inc(qword_ptr(CURRENT))?;
     a.jmp(next)?;

@@ -3,8 +3,9 @@
 use iced_x86::code_asm::*;
 
 use crate::case::Mode::{Kernel, Kernel32, User, User32};
-use crate::case::{self, ABSENT, Case, DATA, LANDING, NO_EXECUTE, OPEN, OPEN_IST, PRINT, READ_ONLY, RESERVED, SUPERVISOR};
-use crate::image::{BASE, USER_STACK, sel};
+use crate::case::{self, ABSENT, Case, DATA, LANDING, NO_EXECUTE, OPEN, OPEN_IST, PRINT, READ_ONLY, RESERVED};
+use crate::case::{RING_0_STACK, SUPERVISOR};
+use crate::image::{BASE, IST, USER_STACK, sel};
 
 /// An address that is not canonical.
 const STRANGE: u64 = 0x0000_8000_0000_0000;
@@ -46,7 +47,9 @@ fn interrupts() -> Vec<Case> {
         Case::new("int to code that is not present", User, (NP, 0x68), |a| a.int(0x37)),
         int("int to a selector beyond the table", 0x38, 0x7F8),
         Case::new("int through an open gate", User, (OPEN, 0), |a| a.int(i32::from(OPEN))).after(),
-        Case::new("int through a gate with an IST", User, (OPEN_IST, 0), |a| a.int(i32::from(OPEN_IST))).after(),
+        Case::new("int through a gate with an IST", User, (OPEN_IST, 0), |a| a.int(i32::from(OPEN_IST)))
+            .after()
+            .frame(IST - 0x2000),
         Case::new("int3", User, (3, 0), |a| a.int3()).after(),
         Case::new("int1", User, (1, 0), |a| a.int1()).after().not_in_qemu(),
         Case::new("ud2", User, (UD, 0), |a| a.ud2()),
@@ -55,20 +58,24 @@ fn interrupts() -> Vec<Case> {
             a.sub(rsp, 3)?;
             a.int(i32::from(OPEN))
         })
-        .after(),
+        .after()
+        .frame(RING_0_STACK - 16),
         Case::new("stack that is not canonical, with an IST", Kernel, (OPEN_IST, 0), |a| {
             a.mov(rsp, STRANGE)?;
             a.int(i32::from(OPEN_IST))
         })
-        .after(),
+        .after()
+        .frame(IST - 0x2000),
         Case::new("stack that is not canonical: double fault", Kernel, (8, 0), |a| {
             a.mov(rsp, STRANGE)?;
             a.ud2()
-        }),
+        })
+        .frame(IST),
         Case::new("stack that is not mapped: double fault", Kernel, (8, 0), |a| {
             a.mov(rsp, ABSENT + 0x1000)?;
             a.mov(rax, qword_ptr(ABSENT))
-        }),
+        })
+        .frame(IST),
         Case::new("single step", User, (1, 0), |a| {
             a.pushfq()?;
             a.or(dword_ptr(rsp), 0x100)?;
@@ -478,6 +485,25 @@ fn registers() -> Vec<Case> {
             a.int(i32::from(PRINT))
         })
         .prints([42]),
+        Case::done("cpuid", User, |a| {
+            for leaf in [0u32, 1, 0x8000_0000, 0x8000_0001, 0x8000_0008] {
+                a.mov(eax, leaf)?;
+                a.cpuid()?;
+                a.mov(ebx, eax)?;
+                a.int(i32::from(PRINT))?;
+            }
+            a.mov(eax, 0x8000_0001u32)?;
+            a.cpuid()?;
+            a.mov(ebx, edx)?;
+            a.int(i32::from(PRINT))?;
+            a.mov(eax, 1u32)?;
+            a.cpuid()?;
+            // What the machine has, and nothing that QEMU's processor has not.
+            a.mov(ebx, edx)?;
+            a.and(ebx, 0x0708_A978)?;
+            a.int(i32::from(PRINT))
+        })
+        .prints([11, 0x1_06A3, 0x8000_0008, 0x1_06A3, 0x3028, 0x2810_0800, 0x0708_A978]),
         Case::done("sgdt stores ten bytes", User, |a| {
             a.sgdt(qword_ptr(DATA))?;
             a.mov(rbx, qword_ptr(DATA + 2))?;
