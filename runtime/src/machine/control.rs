@@ -19,8 +19,7 @@ const CR0_NW: u32 = 1 << 29;
 /// CR0: cache disable.
 const CR0_CD: u32 = 1 << 30;
 /// The bits of CR0 that can be written; the rest read as zero.
-const CR0_WRITABLE: u32 =
-    CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
+const CR0_WRITABLE: u32 = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
 
 /// The bits of CR4 that this machine has, each with the feature that a processor must have for it.
 const CR4_FEATURES: [(u32, u32); 6] = [
@@ -127,7 +126,8 @@ impl Core {
     /// Writes IA32_EFER. LMA is the processor's own: what is written there does not count.
     pub(crate) fn write_efer(&mut self, value: u64) -> Flow {
         let known = [(EFER_SCE, extended::SYSCALL), (EFER_LME, extended::LM), (EFER_NXE, extended::NX)];
-        let writable = known.iter().filter(|(_, feature)| self.model.has_extended(*feature)).fold(0, |all, (bit, _)| all | bit);
+        let writable =
+            known.iter().filter(|(_, feature)| self.model.has_extended(*feature)).fold(0, |all, (bit, _)| all | bit);
         let changed = self.msrs.efer ^ value;
         if value & !(writable | EFER_LMA) != 0 || changed & EFER_LME != 0 && self.paging() {
             return Err(self.gp(0));

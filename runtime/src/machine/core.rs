@@ -43,40 +43,40 @@ pub(crate) mod seg {
 }
 
 /// CR0: protection enable.
-pub const CR0_PE: u32 = 1 << 0;
+pub(crate) const CR0_PE: u32 = 1 << 0;
 /// CR0: emulation (no FPU).
-pub const CR0_EM: u32 = 1 << 2;
+pub(crate) const CR0_EM: u32 = 1 << 2;
 /// CR0: task switched.
-pub const CR0_TS: u32 = 1 << 3;
+pub(crate) const CR0_TS: u32 = 1 << 3;
 /// CR0: extension type; always set.
-pub const CR0_ET: u32 = 1 << 4;
+pub(crate) const CR0_ET: u32 = 1 << 4;
 /// CR0: write protect.
-pub const CR0_WP: u32 = 1 << 16;
+pub(crate) const CR0_WP: u32 = 1 << 16;
 /// CR0: alignment mask.
-pub const CR0_AM: u32 = 1 << 18;
+pub(crate) const CR0_AM: u32 = 1 << 18;
 /// CR0: paging.
-pub const CR0_PG: u32 = 1 << 31;
+pub(crate) const CR0_PG: u32 = 1 << 31;
 /// CR4: page-size extensions (4 MiB pages).
-pub const CR4_PSE: u32 = 1 << 4;
+pub(crate) const CR4_PSE: u32 = 1 << 4;
 /// CR4: physical-address extension (8-byte paging entries).
-pub const CR4_PAE: u32 = 1 << 5;
+pub(crate) const CR4_PAE: u32 = 1 << 5;
 /// CR4: time-stamp disable: `RDTSC` only at CPL 0.
-pub const CR4_TSD: u32 = 1 << 2;
+pub(crate) const CR4_TSD: u32 = 1 << 2;
 /// CR4: global pages. No effect here: the whole TLB goes at every change of CR3.
-pub const CR4_PGE: u32 = 1 << 7;
+pub(crate) const CR4_PGE: u32 = 1 << 7;
 /// CR4: the operating system saves SSE state, and so SSE instructions may be used.
-pub const CR4_OSFXSR: u32 = 1 << 9;
+pub(crate) const CR4_OSFXSR: u32 = 1 << 9;
 /// CR4: unmasked SSE floating-point exceptions are #XM.
-pub const CR4_OSXMMEXCPT: u32 = 1 << 10;
+pub(crate) const CR4_OSXMMEXCPT: u32 = 1 << 10;
 
 /// EFER: `SYSCALL` enable.
-pub const EFER_SCE: u64 = 1 << 0;
+pub(crate) const EFER_SCE: u64 = 1 << 0;
 /// EFER: long mode enable.
-pub const EFER_LME: u64 = 1 << 8;
+pub(crate) const EFER_LME: u64 = 1 << 8;
 /// EFER: long mode active; set by the processor when paging comes on with LME set.
-pub const EFER_LMA: u64 = 1 << 10;
+pub(crate) const EFER_LMA: u64 = 1 << 10;
 /// EFER: no-execute enable.
-pub const EFER_NXE: u64 = 1 << 11;
+pub(crate) const EFER_NXE: u64 = 1 << 11;
 
 /// GDTR or IDTR.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]

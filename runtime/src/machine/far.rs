@@ -24,7 +24,9 @@ mod kind {
 pub(crate) enum Far {
     Jump,
     /// EIP to come back to, in slots of 4 (else 2) bytes.
-    Call { wide: bool },
+    Call {
+        wide: bool,
+    },
 }
 
 impl Core {
@@ -65,7 +67,8 @@ impl Core {
 
     /// The checks of a code descriptor that is entered without a change of privilege.
     pub(crate) fn allow_direct(&mut self, selector: Selector, code: Descriptor, rpl: u8) -> Flow {
-        let allowed = if code.is_conforming() { code.dpl() <= self.cpl } else { rpl <= self.cpl && code.dpl() == self.cpl };
+        let allowed =
+            if code.is_conforming() { code.dpl() <= self.cpl } else { rpl <= self.cpl && code.dpl() == self.cpl };
         if !code.is_code() || !allowed {
             return Err(self.gp(selector.error_code()));
         }

@@ -1,4 +1,5 @@
-//! A system-level x86: 32-bit protected mode with segmentation, paging, gates and the fast system-call instructions.
+//! A system-level x86: 32-bit protected mode and long mode, with segmentation, paging, gates and the fast system-call
+//! instructions.
 //!
 //! A [`Machine`] is loaded with a multiboot image and run; the guest ends the run by writing to its exit port.
 //!
@@ -30,8 +31,8 @@
 //! * state: `core`, [`flags`], [`segment`], [`cpuid`], `memory`
 //! * reaching memory: `access` (segments), `paging` (translation), `frame` (what the processor itself pushes)
 //! * execution: `block` (decoded code), `op`, `exec` (one file an instruction family), `run` (the loop)
-//! * changes of privilege: `descriptor`, `gate` (IDT and `IRET`), `far`, `task`, `long` (the same in IA-32e mode), `fastcall`,
-//!   `mode`
+//! * changes of privilege and mode: `descriptor`, `gate` (IDT and `IRET`), `far`, `task`, `long` (those in IA-32e mode),
+//!   `fastcall`, `mode`, `control`
 //! * around it: `ports`, `multiboot`, `machine`
 //!
 //! What a guest does ends in an [`Exit`], never in a panic; what the machine does not have ends in

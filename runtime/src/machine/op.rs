@@ -36,7 +36,13 @@ pub(crate) fn step(core: &mut Core, op: &Op, rest: &[Op], f: impl FnOnce(&mut Co
 /// Does one instruction the short way with `f`, then the rest; `None` from `f`, which has then changed nothing, sends it
 /// the careful way. The two are apart so that the short way calls nothing and so saves no registers.
 #[inline(always)]
-pub(crate) fn step_fast(core: &mut Core, op: &Op, rest: &[Op], f: impl FnOnce(&mut Core, &Op) -> Option<()>, careful: Run) -> Flow {
+pub(crate) fn step_fast(
+    core: &mut Core,
+    op: &Op,
+    rest: &[Op],
+    f: impl FnOnce(&mut Core, &Op) -> Option<()>,
+    careful: Run,
+) -> Flow {
     match f(core, op) {
         Some(()) => go_on(core, rest),
         None => careful(core, op, rest),
@@ -164,7 +170,21 @@ impl Op {
     /// An instruction without operands.
     pub(crate) fn new(run: Run, start: u16, end: u16, way: Way) -> Self {
         let (base, index) = (reg::ZERO, reg::ZERO);
-        Self { run, imm: 0, disp: 0, start, end, r1: 0, r2: 0, base, index, scale: 0, seg: seg::DS, narrow: if way == Way::Long { 0 } else { 32 }, way }
+        Self {
+            run,
+            imm: 0,
+            disp: 0,
+            start,
+            end,
+            r1: 0,
+            r2: 0,
+            base,
+            index,
+            scale: 0,
+            seg: seg::DS,
+            narrow: if way == Way::Long { 0 } else { 32 },
+            way,
+        }
     }
 }
 

@@ -28,7 +28,8 @@ impl TlbEntry {
     /// The physical address, if this entry grants reading `size` bytes at `linear`.
     #[inline(always)]
     pub(crate) fn for_read(&self, linear: u64, size: u64) -> Option<u32> {
-        (self.read == linear.wrapping_add(size - 1) & PAGE_MASK).then_some(self.frame | linear as u32 & (PAGE as u32 - 1))
+        (self.read == linear.wrapping_add(size - 1) & PAGE_MASK)
+            .then_some(self.frame | linear as u32 & (PAGE as u32 - 1))
     }
 
     /// The physical address, if this entry grants fetching instructions from `linear`.
@@ -40,7 +41,8 @@ impl TlbEntry {
     /// The physical address, if this entry grants writing `size` bytes at `linear`.
     #[inline(always)]
     pub(crate) fn for_write(&self, linear: u64, size: u64) -> Option<u32> {
-        (self.write == linear.wrapping_add(size - 1) & PAGE_MASK).then_some(self.frame | linear as u32 & (PAGE as u32 - 1))
+        (self.write == linear.wrapping_add(size - 1) & PAGE_MASK)
+            .then_some(self.frame | linear as u32 & (PAGE as u32 - 1))
     }
 }
 

@@ -132,7 +132,11 @@ impl Case {
     }
 
     /// A case that ends as it should, with [`DONE`].
-    pub fn done(name: &'static str, mode: Mode, write: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> Self {
+    pub fn done(
+        name: &'static str,
+        mode: Mode,
+        write: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>,
+    ) -> Self {
         let all = |a: &mut CodeAssembler| {
             write(a)?;
             a.int(u32::from(DONE) as i32)

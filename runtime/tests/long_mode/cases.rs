@@ -206,7 +206,8 @@ fn returns() -> Vec<Case> {
         user("iretq with SS of ring 0", 0x28, frame(code, 0x28)),
         user("iretq with a null SS", 0, frame(code, 3)),
         user("iretq to an RIP that is not canonical", 0, with(frame(code, stack), 0, STRANGE)).not_in_qemu(),
-        Case::new("iretq with SS not present", User, (SS, 0x50), move |a| iretq(a, frame(code, sel::ABSENT))).not_in_qemu(),
+        Case::new("iretq with SS not present", User, (SS, 0x50), move |a| iretq(a, frame(code, sel::ABSENT)))
+            .not_in_qemu(),
         Case::new("iretq with NT", User, (GP, 0), move |a| {
             a.push(0x4202)?;
             a.popfq()?;
@@ -656,15 +657,18 @@ fn sse() -> Vec<Case> {
         a.movq(xmm1, rax)
     };
     vec![
-        Case::new("movaps of an unaligned operand", User, (GP, 0), |a| a.movaps(xmm0, xmmword_ptr(DATA + 8))).not_in_qemu(),
-        Case::new("paddd of an unaligned operand", User, (GP, 0), |a| a.paddd(xmm0, xmmword_ptr(DATA + 8))).not_in_qemu(),
+        Case::new("movaps of an unaligned operand", User, (GP, 0), |a| a.movaps(xmm0, xmmword_ptr(DATA + 8)))
+            .not_in_qemu(),
+        Case::new("paddd of an unaligned operand", User, (GP, 0), |a| a.paddd(xmm0, xmmword_ptr(DATA + 8)))
+            .not_in_qemu(),
         Case::new("fxsave to an unaligned area", User, (GP, 0), |a| a.fxsave(ptr(DATA + 8))),
         Case::new("ldmxcsr with a reserved bit", User, (GP, 0), |a| {
             a.mov(dword_ptr(DATA), 0x1_1F80)?;
             a.ldmxcsr(dword_ptr(DATA))
         })
         .not_in_qemu(),
-        Case::new("movups over the end of mapped memory", User, (PF, 6), |a| a.movups(xmmword_ptr(ABSENT - 8), xmm0)).cr2(ABSENT),
+        Case::new("movups over the end of mapped memory", User, (PF, 6), |a| a.movups(xmmword_ptr(ABSENT - 8), xmm0))
+            .cr2(ABSENT),
         Case::new("SSE with CR0.TS", Kernel, (7, 0), |a| {
             a.mov(rax, cr0)?;
             a.or(eax, 8)?;
@@ -705,7 +709,13 @@ fn sse() -> Vec<Case> {
             a.mov(rbx, qword_ptr(DATA + 160 + 240))?;
             a.int(i32::from(PRINT))
         })
-        .prints([0x0807_0605_0403_0201, 0x1817_1615_1413_1211, 0x37F, 0xFFFF_0000_1F80, 0x0807_0605_0403_0201]),
+        .prints([
+            0x0807_0605_0403_0201,
+            0x1817_1615_1413_1211,
+            0x37F,
+            0xFFFF_0000_1F80,
+            0x0807_0605_0403_0201,
+        ]),
         Case::done("ldmxcsr and stmxcsr", User, |a| {
             a.mov(dword_ptr(DATA), 0x9FC0)?;
             a.ldmxcsr(dword_ptr(DATA))?;
@@ -751,10 +761,7 @@ fn sse() -> Vec<Case> {
             a.pslldq(xmm0, 3)?;
             both(a)
         })
-        .prints([
-            shifted() << 24,
-            shifted() >> 40,
-        ]),
+        .prints([shifted() << 24, shifted() >> 40]),
         Case::done("movlps, movhps, movhlps, movlhps", User, move |a| {
             fill(a)?;
             a.movq(qword_ptr(DATA), xmm1)?;

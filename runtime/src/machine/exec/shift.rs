@@ -203,7 +203,8 @@ impl Double for Shld {
 
 impl Double for Shrd {
     fn apply<W: Width>(flags: &mut Flags, a: W, fill: W, count: u32) -> W {
-        let cf = if count <= W::BITS { a.zx() >> (count - 1) & 1 != 0 } else { fill.zx() >> (count - W::BITS - 1) & 1 != 0 };
+        let cf =
+            if count <= W::BITS { a.zx() >> (count - 1) & 1 != 0 } else { fill.zx() >> (count - W::BITS - 1) & 1 != 0 };
         let result = if W::BITS == 64 {
             a.zx() >> count | fill.zx() << (64 - count)
         } else {

@@ -61,11 +61,10 @@ impl Core {
     fn load_x(&mut self, segment: u8, offset: u64, aligned: bool) -> Result<u128, Stop> {
         let s = &self.segs[(segment & 7) as usize];
         let linear = s.origin.wrapping_add(offset) & self.ip_mask;
-        if offset.wrapping_add(BYTES) <= s.read_end && !(aligned && linear & 15 != 0) {
-            if let Some(physical) = self.tlb.current(linear).for_read(linear, BYTES) {
-                let at = u64::from(physical);
-                return Ok(wide(self.memory.read(at), self.memory.read(at + 8)));
-            }
+        let plain = offset.wrapping_add(BYTES) <= s.read_end && !(aligned && linear & 15 != 0);
+        if plain && let Some(physical) = self.tlb.current(linear).for_read(linear, BYTES) {
+            let at = u64::from(physical);
+            return Ok(wide(self.memory.read(at), self.memory.read(at + 8)));
         }
         let linear = self.checked_linear(segment, offset, BYTES, false)?;
         if aligned && linear & 15 != 0 {
@@ -80,13 +79,12 @@ impl Core {
     fn store_x(&mut self, segment: u8, offset: u64, value: u128, aligned: bool) -> Flow {
         let s = &self.segs[(segment & 7) as usize];
         let linear = s.origin.wrapping_add(offset) & self.ip_mask;
-        if offset.wrapping_add(BYTES) <= s.write_end && !(aligned && linear & 15 != 0) {
-            if let Some(physical) = self.tlb.current(linear).for_write(linear, BYTES) {
-                // Cannot fail: the TLB holds whole pages of RAM only.
-                let _ = self.memory.write_plain(physical, value as u64);
-                let _ = self.memory.write_plain(physical + 8, (value >> 64) as u64);
-                return Ok(());
-            }
+        let plain = offset.wrapping_add(BYTES) <= s.write_end && !(aligned && linear & 15 != 0);
+        if plain && let Some(physical) = self.tlb.current(linear).for_write(linear, BYTES) {
+            // Cannot fail: the TLB holds whole pages of RAM only.
+            let _ = self.memory.write_plain(physical, value as u64);
+            let _ = self.memory.write_plain(physical + 8, (value >> 64) as u64);
+            return Ok(());
         }
         let linear = self.checked_linear(segment, offset, BYTES, true)?;
         if aligned && linear & 15 != 0 {

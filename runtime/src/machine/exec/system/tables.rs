@@ -270,10 +270,7 @@ fn lower_table(instruction: &Instruction, op: &mut Op) -> Run {
         instruction.code(),
         Code::Lgdt_m1632_16 | Code::Lidt_m1632_16 | Code::Sgdt_m1632_16 | Code::Sidt_m1632_16
     );
-    let wide = matches!(
-        instruction.code(),
-        Code::Lgdt_m1664 | Code::Lidt_m1664 | Code::Sgdt_m1664 | Code::Sidt_m1664
-    );
+    let wide = matches!(instruction.code(), Code::Lgdt_m1664 | Code::Lidt_m1664 | Code::Sgdt_m1664 | Code::Sidt_m1664);
     op.imm = match (short, wide) {
         (true, _) => BASE_24,
         (_, true) => BASE_64,

@@ -210,7 +210,12 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
             lower_immediate(instruction, op);
             run!(call_immediate::<u32>)
         }
-        Code::Jmp_m1616 | Code::Jmp_m1632 | Code::Jmp_m1664 | Code::Call_m1616 | Code::Call_m1632 | Code::Call_m1664 => {
+        Code::Jmp_m1616
+        | Code::Jmp_m1632
+        | Code::Jmp_m1664
+        | Code::Call_m1616
+        | Code::Call_m1632
+        | Code::Call_m1664 => {
             memory(instruction, op);
             match instruction.code() {
                 Code::Jmp_m1616 => run!(jmp_indirect::<u16>),
