@@ -39,23 +39,23 @@ pub(crate) mod seg {
 }
 
 /// CR0: protection enable.
-pub const CR0_PE: u32 = 1 << 0;
+pub(crate) const CR0_PE: u32 = 1 << 0;
 /// CR0: emulation (no FPU).
-pub const CR0_EM: u32 = 1 << 2;
+pub(crate) const CR0_EM: u32 = 1 << 2;
 /// CR0: task switched.
-pub const CR0_TS: u32 = 1 << 3;
+pub(crate) const CR0_TS: u32 = 1 << 3;
 /// CR0: extension type; always set.
-pub const CR0_ET: u32 = 1 << 4;
+pub(crate) const CR0_ET: u32 = 1 << 4;
 /// CR0: write protect.
-pub const CR0_WP: u32 = 1 << 16;
+pub(crate) const CR0_WP: u32 = 1 << 16;
 /// CR0: alignment mask.
-pub const CR0_AM: u32 = 1 << 18;
+pub(crate) const CR0_AM: u32 = 1 << 18;
 /// CR0: paging.
-pub const CR0_PG: u32 = 1 << 31;
+pub(crate) const CR0_PG: u32 = 1 << 31;
 /// CR4: page-size extensions (4 MiB pages).
-pub const CR4_PSE: u32 = 1 << 4;
+pub(crate) const CR4_PSE: u32 = 1 << 4;
 /// CR4: time-stamp disable: `RDTSC` only at CPL 0.
-pub const CR4_TSD: u32 = 1 << 2;
+pub(crate) const CR4_TSD: u32 = 1 << 2;
 
 /// GDTR or IDTR.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]

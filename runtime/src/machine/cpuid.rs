@@ -54,15 +54,7 @@ const CR4_OSXMMEXCPT: u32 = 1 << 10;
 
 /// The models, oldest first.
 pub static MODELS: [Model; 5] = [
-    Model {
-        name: "486",
-        has_cpuid: false,
-        signature: 0x480,
-        features: 0,
-        max_leaf: 0,
-        cr4_beyond: 0,
-        beyond: &[],
-    },
+    Model { name: "486", has_cpuid: false, signature: 0x480, features: 0, max_leaf: 0, cr4_beyond: 0, beyond: &[] },
     Model {
         name: "pentium",
         has_cpuid: true,
@@ -172,3 +164,6 @@ impl Model {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

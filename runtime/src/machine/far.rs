@@ -24,7 +24,9 @@ mod kind {
 pub(crate) enum Far {
     Jump,
     /// EIP to come back to, in slots of 4 (else 2) bytes.
-    Call { wide: bool },
+    Call {
+        wide: bool,
+    },
 }
 
 impl Core {
@@ -57,7 +59,8 @@ impl Core {
 
     /// The checks of a code descriptor that is entered without a change of privilege.
     fn allow_direct(&mut self, selector: Selector, code: Descriptor, rpl: u8) -> Flow {
-        let allowed = if code.is_conforming() { code.dpl() <= self.cpl } else { rpl <= self.cpl && code.dpl() == self.cpl };
+        let allowed =
+            if code.is_conforming() { code.dpl() <= self.cpl } else { rpl <= self.cpl && code.dpl() == self.cpl };
         if !code.is_code() || !allowed {
             return Err(self.gp(selector.error_code()));
         }
@@ -173,3 +176,6 @@ fn switch(how: Far) -> Switch {
 pub(crate) fn is_available_tss(descriptor: Descriptor) -> bool {
     descriptor.is_system() && matches!(descriptor.kind(), TSS_16 | TSS_32) && descriptor.kind() & BUSY == 0
 }
+
+#[cfg(test)]
+mod tests;

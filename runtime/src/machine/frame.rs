@@ -43,8 +43,7 @@ impl Core {
         let size = if entry.wide { 4 } else { 2 };
         let (top, bytes) = (sp & mask, entry.slots * size);
         let low = top.wrapping_sub(bytes) & mask;
-        let frame =
-            Frame { base: ss.base, mask, top, sp: low, wide: entry.wide, user: entry.cpl == 3 };
+        let frame = Frame { base: ss.base, mask, top, sp: low, wide: entry.wide, user: entry.cpl == 3 };
         if low + bytes <= ss.write_end {
             return Ok(frame);
         }

@@ -172,10 +172,8 @@ impl Core {
             return Err(self.gp(error));
         }
         let gate = Gate(self.load_system(self.idtr.base + u64::from(offset))?);
-        let known = matches!(
-            gate.kind(),
-            kind::TASK | kind::INTERRUPT_16 | kind::TRAP_16 | kind::INTERRUPT_32 | kind::TRAP_32
-        );
+        let known =
+            matches!(gate.kind(), kind::TASK | kind::INTERRUPT_16 | kind::TRAP_16 | kind::INTERRUPT_32 | kind::TRAP_32);
         if !known || event.software && gate.dpl() < self.cpl {
             return Err(self.gp(error));
         }
@@ -350,3 +348,6 @@ impl Core {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,6 +59,8 @@ mod ports;
 mod run;
 pub mod segment;
 mod task;
+#[cfg(test)]
+mod testing;
 mod width;
 
 pub use self::core::{Msrs, TableRegister};

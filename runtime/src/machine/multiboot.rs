@@ -30,8 +30,7 @@ const INFO_AT: u32 = 0x9500;
 const STRINGS_AT: u32 = 0x9600;
 /// The option ROM's GDT that an image starts with, and its address in QEMU 7.2.
 const GDT_AT: u32 = 0xC_B2B8;
-const GDT: [u64; 5] =
-    [0, 0x00CF_9A00_0000_FFFF, 0x00CF_9300_0000_FFFF, 0x0000_9E00_0000_FFFF, 0x0000_9200_0000_FFFF];
+const GDT: [u64; 5] = [0, 0x00CF_9A00_0000_FFFF, 0x00CF_9300_0000_FFFF, 0x0000_9E00_0000_FFFF, 0x0000_9200_0000_FFFF];
 /// The option ROM's stack pointer. An image must not count on it.
 const STACK: u64 = 0x6F08;
 
@@ -97,22 +96,34 @@ impl fmt::Display for LoadError {
                 "the multiboot header at {offset:#x} has a wrong checksum; magic, flags and checksum must add up to zero"
             ),
             Self::Requirements { flags } => {
-                write!(f, "the multiboot header requires features {flags:#x}, which this loader does not have; clear those flags")
+                write!(
+                    f,
+                    "the multiboot header requires features {flags:#x}, which this loader does not have; clear those flags"
+                )
             }
             Self::Addresses => write!(
                 f,
                 "the multiboot header's address fields contradict each other; clear flag 16 to have the ELF headers used"
             ),
-            Self::NotElf => write!(f, "not an ELF file; build one, or set flag 16 of the multiboot header and its address fields"),
+            Self::NotElf => {
+                write!(f, "not an ELF file; build one, or set flag 16 of the multiboot header and its address fields")
+            }
             Self::NotI386 => write!(f, "not a 32-bit little-endian i386 ELF file; build with -m32 (ld: -m elf_i386)"),
-            Self::Truncated { what } => write!(f, "the image is cut off: {what} is not all there; build or copy it again"),
+            Self::Truncated { what } => {
+                write!(f, "the image is cut off: {what} is not all there; build or copy it again")
+            }
             Self::OutsideMemory { address, size, memory } => write!(
                 f,
                 "a segment of {size:#x} bytes at {address:#x} does not fit into {memory:#x} bytes of memory; give the machine more, or link the image lower"
             ),
-            Self::Empty => write!(f, "the image has nothing to load; it needs at least one PT_LOAD segment with contents"),
+            Self::Empty => {
+                write!(f, "the image has nothing to load; it needs at least one PT_LOAD segment with contents")
+            }
             Self::Entry { address } => {
-                write!(f, "the entry point {address:#x} is in no loaded segment; check the linker's -e and the addresses")
+                write!(
+                    f,
+                    "the entry point {address:#x} is in no loaded segment; check the linker's -e and the addresses"
+                )
             }
         }
     }
@@ -139,8 +150,7 @@ struct Part<'a> {
 /// Loads a multiboot image and puts the machine into the state of its entry. Nothing is changed on an error.
 pub(crate) fn load(core: &mut Core, image: &[u8]) -> Result<(), LoadError> {
     let header = find_header(image)?;
-    let (parts, entry) =
-        if header.flags & ADDRESSES != 0 { by_addresses(image, &header)? } else { by_elf(image)? };
+    let (parts, entry) = if header.flags & ADDRESSES != 0 { by_addresses(image, &header)? } else { by_elf(image)? };
     let memory = core.memory.size();
     for part in &parts {
         let end = u64::from(part.address) + u64::from(part.size);
@@ -183,7 +193,8 @@ fn find_header(image: &[u8]) -> Result<Header, LoadError> {
         let mut addresses = [0; 5];
         if flags & ADDRESSES != 0 {
             for (i, address) in addresses.iter_mut().enumerate() {
-                *address = word(image, offset + 12 + 4 * i).ok_or(LoadError::Truncated { what: "the multiboot header" })?;
+                *address =
+                    word(image, offset + 12 + 4 * i).ok_or(LoadError::Truncated { what: "the multiboot header" })?;
             }
         }
         return Ok(Header { offset, flags, addresses });
@@ -222,13 +233,15 @@ fn by_elf(image: &[u8]) -> Result<(Vec<Part<'_>>, u32), LoadError> {
     if image.get(4..6).is_some_and(|ident| ident != [1, 1]) {
         return Err(LoadError::NotI386);
     }
-    let header = FileHeader32::<LittleEndian>::parse(image).map_err(|_| LoadError::Truncated { what: "the ELF header" })?;
+    let header =
+        FileHeader32::<LittleEndian>::parse(image).map_err(|_| LoadError::Truncated { what: "the ELF header" })?;
     let endian = LittleEndian;
     if header.e_machine(endian) != EM_386 {
         return Err(LoadError::NotI386);
     }
-    let headers =
-        header.program_headers(endian, image).map_err(|_| LoadError::Truncated { what: "the ELF program header table" })?;
+    let headers = header
+        .program_headers(endian, image)
+        .map_err(|_| LoadError::Truncated { what: "the ELF program header table" })?;
     let virtual_entry = header.e_entry(endian);
     let (mut parts, mut entry) = (Vec::new(), None);
     for segment in headers.iter().filter(|segment| segment.p_type(endian) == PT_LOAD) {
@@ -324,3 +337,6 @@ pub(crate) fn flat_segments(core: &mut Core) {
     core.set_ss(data);
     core.set_cs(Segment::new(Selector(8), Descriptor(GDT[1])), 0);
 }
+
+#[cfg(test)]
+mod tests;

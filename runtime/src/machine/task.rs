@@ -40,7 +40,11 @@ pub(crate) enum Switch {
     Jump,
     Call,
     /// A task gate in the IDT: error code to push in the new task, EXT, RF to save in the old one.
-    Gate { code: Option<u32>, ext: u32, rf: u32 },
+    Gate {
+        code: Option<u32>,
+        ext: u32,
+        rf: u32,
+    },
     /// `IRET` with NT set.
     Return,
 }
@@ -285,3 +289,6 @@ impl Core {
         self.descriptor_or(selector, Vector::InvalidTss, ext)
     }
 }
+
+#[cfg(test)]
+mod tests;

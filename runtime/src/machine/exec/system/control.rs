@@ -2,9 +2,7 @@
 
 use iced_x86::{Code, Instruction, Mnemonic, OpKind};
 
-use super::super::super::core::{
-    CR0_AM, CR0_EM, CR0_ET, CR0_PE, CR0_PG, CR0_TS, CR0_WP, CR4_PSE, CR4_TSD, Core, reg,
-};
+use super::super::super::core::{CR0_AM, CR0_EM, CR0_ET, CR0_PE, CR0_PG, CR0_TS, CR0_WP, CR4_PSE, CR4_TSD, Core, reg};
 use super::super::super::cpuid::feature;
 use super::super::super::fault::Flow;
 use super::super::super::op::{After, Op, Run, run};
@@ -20,8 +18,7 @@ const CR0_NW: u32 = 1 << 29;
 /// CR0: cache disable.
 const CR0_CD: u32 = 1 << 30;
 /// The bits of CR0 that can be written; the rest read as zero.
-const CR0_WRITABLE: u32 =
-    CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
+const CR0_WRITABLE: u32 = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
 /// CR4: physical-address extension.
 const CR4_PAE: u32 = 1 << 5;
 
@@ -203,7 +200,7 @@ fn cpuid(core: &mut Core, _: &Op) -> Flow {
     Ok(())
 }
 
-/// `RDTSC`: one tick an instruction. It ends its block, so that the count is exact.
+/// `RDTSC`: one tick an instruction, as counted when its block began. It ends the block, so two never read the same.
 fn rdtsc(core: &mut Core, _: &Op) -> Flow {
     if core.cr4 & CR4_TSD != 0 {
         core.privileged()?;

@@ -10,14 +10,8 @@ use super::super::super::width::Width;
 
 /// What `POPF` and `IRET` can change at all. RF is not kept: no instruction breakpoint of this machine could see it. VIF
 /// and VIP belong to the virtual-8086 extensions, which it does not have.
-const LOADABLE: u32 = flags::ARITHMETIC
-    | flags::TF
-    | flags::IF
-    | flags::DF
-    | flags::IOPL
-    | flags::NT
-    | flags::AC
-    | flags::ID;
+const LOADABLE: u32 =
+    flags::ARITHMETIC | flags::TF | flags::IF | flags::DF | flags::IOPL | flags::NT | flags::AC | flags::ID;
 
 impl Core {
     /// The bits of EFLAGS that can be loaded on this processor.
