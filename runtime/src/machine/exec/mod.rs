@@ -12,6 +12,8 @@ mod shift;
 mod stack;
 mod strings;
 mod system;
+#[cfg(test)]
+mod tests;
 
 use iced_x86::Instruction;
 

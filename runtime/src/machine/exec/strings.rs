@@ -111,7 +111,7 @@ fn portion<E: Element, W: Width, const REPEAT: u8>(core: &mut Core, op: &Op) -> 
     let bytes = u64::from(W::BYTES);
     let step = if core.flags.df() { bytes.wrapping_neg() } else { bytes };
     let most = if core.flags.system() & flags::TF != 0 { 1 } else { PORTION };
-    for _ in 0..most {
+    for left in (0..most).rev() {
         if REPEAT != Repeat::Once as u8 && core.regs[reg::CX as usize] & mask == 0 {
             return Ok(());
         }
@@ -136,10 +136,11 @@ fn portion<E: Element, W: Width, const REPEAT: u8>(core: &mut Core, op: &Op) -> 
         if ends || core.regs[reg::CX as usize] & mask == 0 {
             return flow;
         }
-        core.retired += 1;
-        if flow.is_err() {
+        // `Again` counts as an instruction itself.
+        if flow.is_err() || left == 0 {
             return Err(Stop::Again);
         }
+        core.retired += 1;
     }
     Err(Stop::Again)
 }
