@@ -51,7 +51,7 @@ impl Core {
     }
 
     /// The segment cache for a code or data descriptor that has passed its checks. Sets the descriptor's accessed bit.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_segment(&mut self, selector: Selector, descriptor: Descriptor) -> Result<Segment, Stop> {
         let marked = Descriptor(descriptor.0 | ACCESSED);
         if marked != descriptor {
@@ -100,7 +100,7 @@ impl Core {
     }
 
     /// The cache for SS at privilege level `cpl`, with the error codes that `MOV`, `POP`, `RET` and `IRET` share.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn stack_segment(&mut self, selector: Selector, cpl: u8) -> Result<Segment, Stop> {
         if selector.is_null() {
             return Err(self.gp(0));

@@ -56,6 +56,8 @@ mod multiboot;
 mod op;
 mod paging;
 mod ports;
+#[cfg(test)]
+mod random;
 mod run;
 pub mod segment;
 mod task;

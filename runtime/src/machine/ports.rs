@@ -38,7 +38,7 @@ impl Core {
             return Err(self.gp(0));
         }
         let bits: u16 = self.load_system(tss.base + u64::from(at))?;
-        let wanted = (1u16 << size) - 1 << (port % 8);
+        let wanted = ((1u16 << size) - 1) << (port % 8);
         if bits & wanted != 0 { Err(self.gp(0)) } else { Ok(()) }
     }
 
@@ -69,7 +69,7 @@ impl Core {
     pub(crate) fn print_run(&mut self, segment: u8, offset: u64, most: u64) -> Result<u64, Stop> {
         let s = &self.segs[(segment & 7) as usize];
         let inside = s.read_end.saturating_sub(offset).min(most);
-        let linear = s.base + offset & 0xFFFF_FFFF;
+        let linear = (s.base + offset) & 0xFFFF_FFFF;
         let count = inside.min(PAGE - linear % PAGE);
         if count > 1 {
             let physical = self.translate(linear, Access { write: false, user: self.cpl == 3 })? as usize;

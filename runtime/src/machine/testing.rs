@@ -168,7 +168,7 @@ impl World {
         self.poke32(DIRECTORY, TABLE | 7);
         for page in 1..(MEMORY as u32 / 0x1000) {
             let user = if page * 0x1000 >= user_from { 4 } else { 0 };
-            self.map(page * 0x1000, page * 0x1000 | 3 | user);
+            self.map(page * 0x1000, (page * 0x1000) | 3 | user);
         }
         let core = self.core();
         core.cr3 = u64::from(DIRECTORY);

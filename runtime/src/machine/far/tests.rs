@@ -169,7 +169,7 @@ fn a_call_through_a_gate_to_the_same_level_pushes_in_the_gates_width() {
     world.gdt(FREE, gate(0x84, CODE_0, CODE + 0x10, 0)); // 16-bit
     world.seen(&call(FREE));
     assert_eq!(world.register(Register::Esp), STACK_0 - 4 - 12);
-    assert_eq!(world.peek32(STACK_0 - 4), CODE + 7 | u32::from(CODE_0) << 16);
+    assert_eq!(world.peek32(STACK_0 - 4), (CODE + 7) | (u32::from(CODE_0) << 16));
 }
 
 #[test]

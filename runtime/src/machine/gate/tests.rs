@@ -24,8 +24,11 @@ fn linux_tables(world: &mut World) {
     world.idt(3, gate(0xEE, 0x10, handler(3), 0));
 }
 
-/// What an Intel processor of family 6 was seen to deliver from ring 3: code, dwords on the stack, vector, error code.
-const MEASURED: &[(&str, &[u8], &[u32], u8, u32)] = &[
+/// Code, dwords on the stack, vector, error code.
+type Measured = (&'static str, &'static [u8], &'static [u32], u8, u32);
+
+/// What an Intel processor of family 6 was seen to deliver from ring 3.
+const MEASURED: &[Measured] = &[
     ("int 30h, gate of DPL 0", &[0xCD, 0x30], &[], 13, 0x182),
     ("int 2Eh, gate of DPL 0", &[0xCD, 0x2E], &[], 13, 0x172),
     ("int 0Dh", &[0xCD, 0x0D], &[], 13, 0x6A),
@@ -194,7 +197,7 @@ fn a_16_bit_gate_pushes_words() {
     world.ring(3);
     assert_eq!(world.run(&[0xCD, 0x80]), Exit::Halted);
     assert_eq!(world.register(Register::Esp), STACK_0 - 10);
-    assert_eq!(world.peek32(STACK_0 - 10), CODE + 2 | u32::from(CODE_3) << 16);
+    assert_eq!(world.peek32(STACK_0 - 10), (CODE + 2) | (u32::from(CODE_3) << 16));
     assert_eq!(world.peek32(STACK_0 - 4), STACK_3 | u32::from(DATA_3) << 16);
 }
 
@@ -223,8 +226,9 @@ fn a_fault_in_delivery_has_ext_and_leaves_no_half_frame() {
 #[test]
 fn double_and_triple_faults() {
     let not_there = 0x0000_0E00_0008_0000;
-    // Vectors without a gate, code to run, expected vector.
-    let cases: &[(&str, &[u8], &[u8], Option<u8>)] = &[
+    /// Vectors without a gate, code to run, expected vector.
+    type Case = (&'static str, &'static [u8], &'static [u8], Option<u8>);
+    let cases: &[Case] = &[
         ("#GP, then #NP", &[13], &[0xF4], Some(8)),
         ("#DE, then #NP", &[0], &[0xF6, 0xF1], Some(8)),
         ("#UD is benign", &[6], &[0x0F, 0x0B], Some(11)),
@@ -393,7 +397,7 @@ fn iretd_outward_drops_inner_segments_and_takes_the_flags_of_ring_0() {
 #[test]
 fn iret_of_16_bits() {
     let mut world = World::new();
-    world.stack(&[CODE + 0x10 | 8 << 16, 0x0246]);
+    world.stack(&[(CODE + 0x10) | (8 << 16), 0x0246]);
     world.poke(CODE + 0x10, &[0x0F, 0x0B]);
     let seen = world.seen(&[0x66, 0xCF]);
     assert_eq!((seen.eip, seen.eflags), (CODE + 0x10, 0x246 | RF));

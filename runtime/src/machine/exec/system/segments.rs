@@ -58,7 +58,7 @@ fn pop<W: Width>(core: &mut Core, op: &Op) -> Flow {
     let selector = core.load::<W>(seg::SS, sp)?.zx() as u16;
     load(core, op.r1, selector)?;
     let slot = &mut core.regs[reg::SP as usize];
-    *slot = *slot & !mask | sp + u64::from(W::BYTES) & mask;
+    *slot = *slot & !mask | (sp + u64::from(W::BYTES)) & mask;
     unless_changed(core, mode)
 }
 
@@ -67,7 +67,7 @@ fn far_pointer<W: Width>(core: &mut Core, op: &Op) -> Flow {
     let (address, mode) = (core.address(op), core.mode());
     let wrap = u64::MAX >> (op.narrow & 63);
     let offset = core.load::<W>(op.seg, address)?;
-    let selector = core.load::<u16>(op.seg, address + u64::from(W::BYTES) & wrap)?;
+    let selector = core.load::<u16>(op.seg, (address + u64::from(W::BYTES)) & wrap)?;
     core.load_segment(op.r2, Selector(selector))?;
     core.set_reg(op.r1, offset);
     unless_changed(core, mode)

@@ -28,7 +28,7 @@ fn read_table(core: &mut Core, op: &Op) -> Result<TableRegister, Stop> {
     let address = core.address(op);
     let wrap = u64::MAX >> (op.narrow & 63);
     let limit = core.load::<u16>(op.seg, address)?;
-    let base = core.load::<u32>(op.seg, address + 2 & wrap)?;
+    let base = core.load::<u32>(op.seg, (address + 2) & wrap)?;
     Ok(TableRegister { base: u64::from(base & op.imm as u32), limit })
 }
 

@@ -258,8 +258,9 @@ fn query(world: &mut World, code: &[u8], selector: u32) -> (bool, u32) {
 #[test]
 fn lar_lsl_verr_and_verw() {
     const NO: u32 = 0x5555_5555;
-    // Selector, CPL, descriptor at FREE: LAR and LSL (NO where ZF stays clear), VERR, VERW.
-    let cases: &[(&str, u32, u8, u64, u32, u32, bool, bool)] = &[
+    /// Selector, CPL, descriptor at FREE: LAR and LSL (NO where ZF stays clear), VERR, VERW.
+    type Case = (&'static str, u32, u8, u64, u32, u32, bool, bool);
+    let cases: &[Case] = &[
         ("null", 3, 0, 0, NO, NO, false, false),
         ("beyond", 0x80, 0, 0, NO, NO, false, false),
         ("data", 0x50, 0, flat(0x93), 0x00C0_9300, u32::MAX, true, true),
