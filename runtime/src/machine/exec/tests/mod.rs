@@ -6,6 +6,7 @@ mod code;
 mod faults;
 mod pages;
 mod segments;
+mod strings;
 
 use super::super::core::seg;
 use super::super::segment::{Descriptor, Segment, Selector};
