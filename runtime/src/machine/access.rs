@@ -11,6 +11,14 @@ use super::memory::PAGE;
 use super::paging::Access;
 use super::width::Width;
 
+/// Bytes of RAM that can be reached without another look.
+#[derive(Clone, Copy)]
+pub(crate) struct Span {
+    /// Physical address.
+    pub(crate) start: usize,
+    pub(crate) len: u64,
+}
+
 impl Core {
     /// Whether ordinary accesses are made with user rights.
     #[inline(always)]
@@ -79,9 +87,33 @@ impl Core {
         }
     }
 
+    /// The rest of the page at `offset` in the segment, if it can be read the short way.
+    #[inline(always)]
+    pub(crate) fn readable(&self, segment: u8, offset: u64) -> Option<Span> {
+        let s = &self.segs[(segment & 7) as usize];
+        let linear = s.base + offset & 0xFFFF_FFFF;
+        let start = self.tlb.current(linear).for_read(linear, 1)? as usize;
+        Some(Span { start, len: s.read_end.checked_sub(offset)?.min(PAGE - linear % PAGE) })
+    }
+
+    /// The same for writing.
+    #[inline(always)]
+    pub(crate) fn writable(&self, segment: u8, offset: u64) -> Option<Span> {
+        let s = &self.segs[(segment & 7) as usize];
+        let linear = s.base + offset & 0xFFFF_FFFF;
+        let start = self.tlb.current(linear).for_write(linear, 1)? as usize;
+        Some(Span { start, len: s.write_end.checked_sub(offset)?.min(PAGE - linear % PAGE) })
+    }
+
     /// Reads an operand that the same instruction is going to write: a fault says that it was a write.
     pub(crate) fn load_for_update<W: Width>(&mut self, segment: u8, offset: u64) -> Result<W, Stop> {
         let size = u64::from(W::BYTES);
+        let s = &self.segs[(segment & 7) as usize];
+        if offset + size <= s.write_end {
+            if let Some(value) = self.try_load_for_update(s.base + offset & 0xFFFF_FFFF) {
+                return Ok(value);
+            }
+        }
         let linear = self.checked_linear(segment, offset, size, true)?;
         self.probe_write(linear, size)?;
         self.load_slow(segment, offset)
