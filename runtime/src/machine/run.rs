@@ -100,8 +100,9 @@ fn after_stop(core: &mut Core, stop: Result<(), Stop>) -> Result<(), Exit> {
         Err(Stop::Exit) => {
             let ip = core.ip;
             Err(match core.exit.take() {
-                Some(Exit::Unsupported { instruction, .. }) if instruction.is_empty() => {
-                    Exit::Unsupported { address: ip, instruction: core.disassemble(ip) }
+                Some(Exit::Unsupported { instruction, .. }) => {
+                    let text = if instruction.is_empty() { core.disassemble(ip) } else { instruction };
+                    Exit::Unsupported { address: ip, instruction: text }
                 }
                 Some(exit) => exit,
                 None => Exit::Halted,
