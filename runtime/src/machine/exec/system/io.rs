@@ -162,3 +162,6 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
     lower_string(instruction, op, operand);
     Some(After::Next)
 }
+
+#[cfg(test)]
+mod tests;
