@@ -79,13 +79,17 @@ fn lists_and_tables() {
     for (name, list) in [("small", small()), ("extensions", extensions())] {
         insta::assert_snapshot!(format!("list_{name}"), text(&list, &options(Format::List)));
         insta::assert_snapshot!(format!("table_{name}"), text(&list, &options(Format::Table)));
+        for format in [Format::Table, Format::PackedTable] {
+            let options = Options::new(Arch::Amd64, format);
+            insta::assert_snapshot!(format!("{format}_amd64_{name}"), text(&list, &options));
+        }
     }
 }
 
 #[test]
 fn outputs_do_not_change_from_run_to_run() {
     for &format in Format::ALL {
-        let options = options(format);
+        let options = Options::new(Arch::Amd64, format);
         assert_eq!(emit(&extensions(), &options), emit(&extensions(), &options), "{format}");
     }
 }
@@ -190,7 +194,12 @@ fn check_total(bytes: &[u8]) {
         }
         Ok(read) => {
             for &format in Format::ALL {
-                emit(&read.list, &options(format)).expect("a checked list has every output");
+                let made = emit(&read.list, &options(format));
+                assert!(made.is_ok() || format == Format::PackedTable, "a checked list has every output on i386");
+                // On amd64 some services may have too many arguments.
+                let made = emit(&read.list, &Options::new(Arch::Amd64, format));
+                assert!(made.is_ok() || matches!(format, Format::Table | Format::PackedTable), "{format}");
+                assert!(made.err().is_none_or(|error| error.to_string().starts_with("line ")));
             }
             let bytes = emit(&read.list, &options(Format::List)).expect("every list has a canonical form");
             assert_eq!(read_list("again.lst", &bytes).expect("it is right").list, read.list);

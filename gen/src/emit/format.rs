@@ -19,8 +19,10 @@ pub enum Format {
     Json,
     /// The list itself in canonical form.
     List,
-    /// The dispatch table and the argument table as C.
+    /// The dispatch table and the argument table as C: pointers and bytes.
     Table,
+    /// The packed dispatch table of amd64, for GNU ld.
+    PackedTable,
 }
 
 impl Format {
@@ -32,6 +34,7 @@ impl Format {
         Self::Json,
         Self::List,
         Self::Table,
+        Self::PackedTable,
     ];
 
     /// The name used in every interface.
@@ -44,6 +47,7 @@ impl Format {
             Self::Json => "json",
             Self::List => "list",
             Self::Table => "table",
+            Self::PackedTable => "packed-table",
         }
     }
 
