@@ -127,8 +127,9 @@ fn a_conditional_move_reads_its_operand_whatever_the_condition() {
 
 #[test]
 fn a_repeated_instruction_stops_where_the_page_ends() {
-    // name, code, bytes an element, code of the fault, what moves
-    let cases: [(&str, &[u8], u32, u32, bool, bool); 7] = [
+    /// Name, instruction; bytes an element, error code; whether ESI and EDI move.
+    type Repeated = (&'static str, &'static [u8], u32, u32, bool, bool);
+    let cases: [Repeated; 7] = [
         ("rep movsd", &[0xF3, 0xA5], 4, 6, true, true),
         ("rep movsb", &[0xF3, 0xA4], 1, 6, true, true),
         ("rep stosw", &[0x66, 0xF3, 0xAB], 2, 6, false, true),

@@ -8,7 +8,6 @@ mod pages;
 mod segments;
 mod strings;
 
-use super::super::core::seg;
 use super::super::segment::{Descriptor, Segment, Selector};
 use super::super::testing::World;
 
@@ -25,7 +24,6 @@ fn load_data(world: &mut World, register: u8, descriptor: u64) {
 
 /// Loads SS likewise.
 fn load_stack(world: &mut World, descriptor: u64) {
-    debug_assert!(seg::SS == 2);
     world.core().set_ss(Segment::new(Selector(0x50), Descriptor(descriptor)));
 }
 

@@ -80,7 +80,7 @@ fn every_combination_of_rights_gives_the_fault_that_the_manual_says() {
 fn a_directory_entry_that_is_not_present_is_not_a_protection_fault() {
     let mut world = World::new();
     world.page(USER_FROM);
-    let seen = fault_of(&mut world, 3, 0x80_0000, true).unwrap();
+    let seen = fault_of(&mut world, 3, 0x80_0000, true).expect("the page is missing");
     assert_eq!((seen.code, world.core().cr2), (6, 0x80_0000));
 }
 
@@ -126,7 +126,7 @@ fn an_operand_across_two_pages_faults_as_a_whole() {
     world.poke(DATA + 0xFFC, &[1, 2, 3, 4]);
     world.map(DATA + 0x1000, 0);
     for (write, code) in [(false, 4), (true, 6)] {
-        let seen = fault_of(&mut world, 3, DATA + 0xFFE, write).unwrap();
+        let seen = fault_of(&mut world, 3, DATA + 0xFFE, write).expect("the second page is missing");
         assert_eq!((seen.code, world.core().cr2), (code, u64::from(DATA + 0x1000)));
     }
     assert_eq!(world.peek32(DATA + 0xFFC), 0x0403_0201);

@@ -92,7 +92,7 @@ impl Repetition {
         assert_eq!(seen, expected, "{name}");
         assert_eq!(world.register(Register::Ecx), if self.short { 0xABCD_0000 } else { 0 }, "{name}");
         assert_eq!(world.machine.retired(), u64::from(self.count.max(1)), "{name}");
-        let after = world.machine.read_physical(u64::from(WINDOW), SIZE).unwrap();
+        let after = world.machine.read_physical(u64::from(WINDOW), SIZE).expect("it is RAM");
         let wrong = after.iter().zip(&memory).position(|(a, b)| a != b);
         assert_eq!(wrong, None, "{name}");
     }
