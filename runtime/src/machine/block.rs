@@ -231,7 +231,7 @@ fn decoder<'a>(core: &Core, bytes: &'a [u8]) -> Decoder<'a> {
 
 fn whole_instruction(core: &Core, bytes: &[u8]) -> bool {
     let mut decoder = decoder(core, bytes);
-    decoder.decode();
+    let _ = decoder.decode();
     decoder.last_error() != iced_x86::DecoderError::NoMoreBytes
 }
 

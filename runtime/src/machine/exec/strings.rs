@@ -154,10 +154,10 @@ fn portion<E: Element, W: Width, const REPEAT: u8>(core: &mut Core, op: &Op) -> 
         }
         let (source, destination) = (core.regs[reg::SI as usize] & mask, core.regs[reg::DI as usize] & mask);
         let flow = E::step::<W>(core, op, source, destination);
-        if let Err(stop) = flow {
-            if stop != Stop::Leave {
-                return Err(stop);
-            }
+        if let Err(stop) = flow
+            && stop != Stop::Leave
+        {
+            return Err(stop);
         }
         if E::SOURCE {
             advance(core, reg::SI, step, mask);
