@@ -109,10 +109,10 @@ impl Core {
     pub(crate) fn load_for_update<W: Width>(&mut self, segment: u8, offset: u64) -> Result<W, Stop> {
         let size = u64::from(W::BYTES);
         let s = &self.segs[(segment & 7) as usize];
-        if offset + size <= s.write_end {
-            if let Some(value) = self.try_load_for_update(s.base + offset & 0xFFFF_FFFF) {
-                return Ok(value);
-            }
+        if offset + size <= s.write_end
+            && let Some(value) = self.try_load_for_update(s.base + offset & 0xFFFF_FFFF)
+        {
+            return Ok(value);
         }
         let linear = self.checked_linear(segment, offset, size, true)?;
         self.probe_write(linear, size)?;
@@ -195,10 +195,10 @@ impl Core {
     #[inline]
     pub(crate) fn load_system<W: Width>(&mut self, linear: u64) -> Result<W, Stop> {
         let (linear, size) = (linear & 0xFFFF_FFFF, u64::from(W::BYTES));
-        if let Some(physical) = self.tlb.entry(false, linear).for_read(linear, size) {
-            if let Some(value) = W::read(self.memory.ram(), physical as usize) {
-                return Ok(value);
-            }
+        if let Some(physical) = self.tlb.entry(false, linear).for_read(linear, size)
+            && let Some(value) = W::read(self.memory.ram(), physical as usize)
+        {
+            return Ok(value);
         }
         self.load_linear(linear, false)
     }
@@ -207,10 +207,10 @@ impl Core {
     #[inline]
     pub(crate) fn store_system<W: Width>(&mut self, linear: u64, value: W) -> Flow {
         let (linear, size) = (linear & 0xFFFF_FFFF, u64::from(W::BYTES));
-        if let Some(physical) = self.tlb.entry(false, linear).for_write(linear, size) {
-            if self.memory.write_plain(physical, value).is_some() {
-                return Ok(());
-            }
+        if let Some(physical) = self.tlb.entry(false, linear).for_write(linear, size)
+            && self.memory.write_plain(physical, value).is_some()
+        {
+            return Ok(());
         }
         match self.store_linear(linear, value, false) {
             Err(Stop::Leave) => Ok(()),
