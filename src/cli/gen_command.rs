@@ -20,8 +20,8 @@ pub(super) struct Args {
     #[arg(long)]
     arch: Arch,
     /// The shape of the stubs; the one of the systems in longest use if none is given
-    #[arg(long, value_parser = shape_parser())]
-    shape: Option<Shape>,
+    #[arg(long, value_parser = PossibleValuesParser::new(shape_names()))]
+    shape: Option<String>,
     /// What to write
     #[arg(long, value_name = "FORMAT", value_parser = format_parser())]
     emit: Format,
@@ -36,9 +36,15 @@ pub(super) struct Args {
     check: bool,
 }
 
-/// Shapes by name.
-pub(super) fn shape_parser() -> impl TypedValueParser<Value = Shape> {
-    PossibleValuesParser::new(Shape::ALL.map(Shape::name)).try_map(|name| name.parse::<Shape>())
+/// The shapes of all architectures. A name may mean another shape on another architecture.
+fn shape_names() -> Vec<&'static str> {
+    let mut names: Vec<&str> = Vec::new();
+    for shape in Arch::ALL.into_iter().flat_map(Shape::of) {
+        if !names.contains(&shape.name()) {
+            names.push(shape.name());
+        }
+    }
+    names
 }
 
 fn format_parser() -> impl TypedValueParser<Value = Format> {
@@ -51,7 +57,8 @@ fn encoding_parser() -> impl TypedValueParser<Value = Encoding> {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut options = Options::new(args.arch, args.emit);
-    options.shape = args.shape;
+    let shape = args.shape.as_deref().map(|name| Shape::from_name(args.arch, name)).transpose();
+    options.shape = shape.map_err(|error| Failure::input(error.to_string()))?;
     options.encoding = args.encoding;
     let input = args.list.read()?;
     let bytes = emit(&input.list, &options).map_err(|error| Failure::input(error.to_string()))?;

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 use ntgate_gen::{Arch, Shape};
 use ntgate_runtime::prove::{MachineKind, Options, ProveError, prove};
@@ -20,7 +21,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "ARCH", default_value = "all", value_parser = parse_arch)]
     arch: ArchChoice,
     /// Prove this shape only; may be given more than once
-    #[arg(long, value_name = "SHAPE", value_parser = super::gen_command::shape_parser())]
+    #[arg(long, value_name = "SHAPE", value_parser = shape_parser())]
     shape: Vec<Shape>,
     /// Where the guest runs
     #[arg(long, value_enum, default_value = "bundled")]
@@ -44,6 +45,12 @@ fn parse_arch(text: &str) -> Result<ArchChoice, String> {
         return Ok(ArchChoice::All);
     }
     text.parse().map(ArchChoice::One).map_err(|error: ntgate_gen::model::UnknownName| format!("{error}, all"))
+}
+
+/// The shapes of i386: no other can be proven yet.
+fn shape_parser() -> impl TypedValueParser<Value = Shape> {
+    let names = Shape::of(Arch::I386).iter().map(|shape| shape.name());
+    PossibleValuesParser::new(names).try_map(|name| Shape::from_name(Arch::I386, &name))
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -19,6 +19,12 @@ impl Cpu {
         MODELS.iter().map(Self::of).collect()
     }
 
+    /// The model of this name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Model::by_name(name).map(Self::of)
+    }
+
     fn of(model: &Model) -> Self {
         let facts = if model.has_cpuid { facts(model) } else { CpuFacts::default() };
         Self { name: model.name, facts }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ntgate_gen::Shape;
+
 use super::finding::Finding;
 use crate::backend::BackendError;
 use crate::nt::BuildError;
@@ -17,8 +19,11 @@ pub enum ProveError {
         /// The number of its first row.
         base: u32,
     },
-    /// There are no shapes to prove.
-    NoShapes,
+    /// The guest cannot run stubs of this shape: it is of another architecture.
+    Shape {
+        /// The shape.
+        shape: Shape,
+    },
     /// There is no image of the plan.
     Build(BuildError),
     /// A machine did not boot it.
@@ -43,7 +48,7 @@ impl ProveError {
     /// Whether the list or the options are to blame.
     #[must_use]
     pub fn is_input(&self) -> bool {
-        matches!(self, Self::Base { .. } | Self::NoShapes | Self::Build(_))
+        matches!(self, Self::Base { .. } | Self::Shape { .. } | Self::Build(_))
     }
 
     /// Whether a program other than this one is to blame.
@@ -60,7 +65,7 @@ impl fmt::Display for ProveError {
             Self::Base { table, base } => {
                 write!(f, "the first table, {table}, has base {base:#x}; only a table with base 0 can be proven")
             }
-            Self::NoShapes => f.write_str("there are no shapes to prove"),
+            Self::Shape { shape } => write!(f, "the {} shape {shape} cannot be proven yet", shape.arch()),
             Self::Build(error) => write!(f, "there is no image: {error}"),
             Self::Backend(error) => error.fmt(f),
             Self::NoBoot { cpu, why } => write!(f, "the guest did not boot on {cpu}: {why}"),

@@ -92,7 +92,7 @@ pub enum What {
     SharedReturn,
     /// Whether the guest ran the set at all.
     SetRuns,
-    /// The call's record: the machine stopped in the call, or went astray.
+    /// Which call was recorded: none if the machine stopped in it, another if it went astray.
     Record,
 }
 
@@ -294,7 +294,7 @@ impl fmt::Display for What {
             Self::SharedEntry => "SharedUserData.SystemCall",
             Self::SharedReturn => "SharedUserData.SystemCallReturn",
             Self::SetRuns => "set in the log",
-            Self::Record => "record of the call",
+            Self::Record => "call that was recorded",
         };
         f.write_str(text)
     }

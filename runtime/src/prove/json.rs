@@ -82,7 +82,7 @@ struct SurvivorJson<'a> {
 #[derive(Serialize)]
 struct EquivalentJson<'a> {
     mutation: &'static str,
-    shape: &'static str,
+    shapes: Vec<&'static str>,
     reason: &'static str,
     services: &'a [String],
 }
@@ -165,7 +165,7 @@ fn mutants(mutants: &Mutants) -> MutantsJson<'_> {
             .iter()
             .map(|group| EquivalentJson {
                 mutation: group.mutation.name(),
-                shape: group.shape.name(),
+                shapes: group.shapes.iter().map(|shape| shape.name()).collect(),
                 reason: group.reason,
                 services: &group.services,
             })

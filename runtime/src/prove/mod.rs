@@ -44,7 +44,7 @@ mod verdict;
 
 use std::time::Instant;
 
-use ntgate_gen::{ServiceList, ServiceTable, Shape};
+use ntgate_gen::{Arch, ServiceList, ServiceTable, Shape};
 
 pub use cpu::Cpu;
 pub use error::ProveError;
@@ -93,7 +93,7 @@ pub enum MachineKind {
 pub fn prove(list: &ServiceList, name: &str, options: &Options, progress: &Progress<'_>) -> Result<Report, ProveError> {
     let started = Instant::now();
     let table = kernel_table(list)?;
-    let shapes = shapes(&options.shapes);
+    let shapes = shapes(&options.shapes)?;
     let kernel = Kernel::new(&SRV2003)?;
     let plan = plan(table, &shapes);
     let image = kernel.image(&plan)?;
@@ -124,7 +124,7 @@ pub fn prove(list: &ServiceList, name: &str, options: &Options, progress: &Progr
 /// If the list's first table is not the kernel's own, or does not fit the guest.
 pub fn image(list: &ServiceList, wanted: &[Shape]) -> Result<Image, ProveError> {
     let table = kernel_table(list)?;
-    Ok(Kernel::new(&SRV2003)?.image(&plan(table, &shapes(wanted)))?)
+    Ok(Kernel::new(&SRV2003)?.image(&plan(table, &shapes(wanted)?))?)
 }
 
 fn kernel_table(list: &ServiceList) -> Result<&ServiceTable, ProveError> {
@@ -136,8 +136,11 @@ fn kernel_table(list: &ServiceList) -> Result<&ServiceTable, ProveError> {
 }
 
 /// Each shape once, in the order of the shapes.
-fn shapes(wanted: &[Shape]) -> Vec<Shape> {
-    Shape::ALL.into_iter().filter(|shape| wanted.is_empty() || wanted.contains(shape)).collect()
+fn shapes(wanted: &[Shape]) -> Result<Vec<Shape>, ProveError> {
+    if let Some(&shape) = wanted.iter().find(|shape| shape.arch() != Arch::I386) {
+        return Err(ProveError::Shape { shape });
+    }
+    Ok(Shape::of(Arch::I386).iter().copied().filter(|shape| wanted.is_empty() || wanted.contains(shape)).collect())
 }
 
 fn cpus(qemu: bool) -> Vec<Cpu> {

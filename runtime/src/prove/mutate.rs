@@ -17,6 +17,7 @@ use super::mutation::Mutation;
 use super::parallel::{self, Progress};
 use super::plan::plan;
 use super::run::{self, Ground, Wrong};
+use crate::backend::BackendError;
 use crate::nt::{Kernel, Plan, Profile};
 
 /// The CPU on which mutants run: one that reaches both entries.
@@ -54,8 +55,8 @@ pub struct Mutant {
 pub struct Equivalent {
     /// What was done.
     pub mutation: Mutation,
-    /// To stubs of which shape.
-    pub shape: Shape,
+    /// To stubs of which shapes.
+    pub shapes: Vec<Shape>,
     /// Of which services.
     pub services: Vec<String>,
     /// Why no program can tell them apart.
@@ -78,9 +79,11 @@ pub struct Kind {
 }
 
 /// One boot's worth of mutants.
-struct Job {
+struct Job<'a> {
     mutation: Mutation,
     shape: Shape,
+    /// The shape's plan without mutants.
+    reference: &'a Plan,
     /// For neighbours that change places: whether the first of the pairs is the table's second service.
     odd: bool,
 }
@@ -100,14 +103,12 @@ pub(super) fn mutate(
     shapes: &[Shape],
     progress: &Progress<'_>,
 ) -> Result<Mutants, ProveError> {
-    let cpu = Cpu::all().into_iter().find(|cpu| cpu.name == MUTANT_CPU);
-    let cpu = cpu.ok_or(ProveError::NoShapes)?;
-    let references: Vec<(Shape, Plan)> = shapes.iter().map(|&shape| (shape, reference(table, shape))).collect();
-    let jobs = jobs(shapes, table.len());
+    let cpu = Cpu::by_name(MUTANT_CPU).ok_or_else(|| BackendError::NoSuchCpu { cpu: MUTANT_CPU.to_owned() })?;
+    let references: Vec<Plan> = shapes.iter().map(|&shape| reference(table, shape)).collect();
+    let jobs = jobs(shapes, &references, table.len());
     let done = parallel::run(&jobs, progress, |job| {
-        let reference = references.iter().find(|(shape, _)| *shape == job.shape);
-        let (_, reference) = reference.ok_or(ProveError::NoShapes)?;
-        work(Ground { profile, kernel, reference }, table, job, &cpu)
+        let ground = Ground { profile, kernel, reference: job.reference };
+        work(ground, table, job, &cpu)
     });
     let mut mutants = Mutants::default();
     for (job, done) in jobs.iter().zip(done) {
@@ -126,21 +127,21 @@ fn reference(table: &ServiceTable, shape: Shape) -> Plan {
     plan
 }
 
-fn jobs(shapes: &[Shape], services: usize) -> Vec<Job> {
+fn jobs<'a>(shapes: &[Shape], references: &'a [Plan], services: usize) -> Vec<Job<'a>> {
     let mut jobs = Vec::new();
     for mutation in Mutation::ALL {
-        for &shape in shapes.iter().filter(|&&shape| mutation.applies_to(shape)) {
+        for (&shape, reference) in shapes.iter().zip(references).filter(|(shape, _)| mutation.applies_to(**shape)) {
             let pairs = matches!(mutation, Mutation::SwappedHandlers | Mutation::SwappedRows);
-            jobs.push(Job { mutation, shape, odd: false });
+            jobs.push(Job { mutation, shape, reference, odd: false });
             if pairs && services > 2 {
-                jobs.push(Job { mutation, shape, odd: true });
+                jobs.push(Job { mutation, shape, reference, odd: true });
             }
         }
     }
     jobs
 }
 
-fn work(ground: Ground<'_>, table: &ServiceTable, job: &Job, cpu: &Cpu) -> Result<Done, ProveError> {
+fn work(ground: Ground<'_>, table: &ServiceTable, job: &Job<'_>, cpu: &Cpu) -> Result<Done, ProveError> {
     let mut plan = ground.reference.clone();
     let all = 0..table.len();
     let (mutants, equivalent) = match job.mutation {
@@ -200,7 +201,7 @@ fn same_bytes(a: &Stub, b: &Stub) -> bool {
 }
 
 impl Mutants {
-    fn count(&mut self, table: &ServiceTable, job: &Job, done: Done) {
+    fn count(&mut self, table: &ServiceTable, job: &Job<'_>, done: Done) {
         let name =
             |at: usize| table.services().get(at).map_or_else(String::new, |service| service.name().nt().to_owned());
         let findings: BTreeMap<u32, &[Finding]> =
@@ -226,15 +227,18 @@ impl Mutants {
                 *kind.gave_away.entry(fact).or_default() += 1;
             }
         }
-        if !done.equivalent.is_empty() {
-            kind.equivalent += done.equivalent.len();
-            self.equivalent.push(Equivalent {
-                mutation: job.mutation,
-                shape: job.shape,
-                services: done.equivalent.into_iter().map(name).collect(),
-                reason: "the stub's bytes are the same: without arguments, `ret` has no operand to begin with",
-            });
+        if done.equivalent.is_empty() {
+            return;
         }
+        kind.equivalent += done.equivalent.len();
+        let services: Vec<String> = done.equivalent.into_iter().map(name).collect();
+        let same = |group: &&mut Equivalent| group.mutation == job.mutation && group.services == services;
+        if let Some(group) = self.equivalent.iter_mut().find(same) {
+            group.shapes.push(job.shape);
+            return;
+        }
+        let reason = "the bytes are the same: a stub without arguments ends in a plain `ret`";
+        self.equivalent.push(Equivalent { mutation: job.mutation, shapes: vec![job.shape], services, reason });
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use iced_x86::{Code, Instruction, MemoryOperand, Mnemonic, OpKind, Register};
-use ntgate_gen::{Shape, Stub};
+use ntgate_gen::{Arch, Shape, Stub};
 
 /// One way to break a stub, or the tables behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -104,13 +104,16 @@ impl Mutation {
             Self::VectorPlus | Self::VectorMinus => matches!(shape, Shape::Int2e | Shape::Int2eFrame),
             Self::GateForSysenter => shape == Shape::Sysenter,
             Self::NoPushfd | Self::NoPushCs => shape == Shape::Zw,
-            _ => true,
+            _ => shape.arch() == Arch::I386,
         }
     }
 
-    /// The stub, broken; `None` if it has nothing that could be broken so, or the mutation is one of tables.
+    /// The stub, broken; `None` if stubs of its shape cannot be broken so, or the mutation is one of tables.
     #[must_use]
     pub fn of_stub(self, stub: &Stub) -> Option<Stub> {
+        if !self.applies_to(stub.shape) {
+            return None;
+        }
         let mut broken = stub.clone();
         let change =
             |stub: &mut Stub, find: fn(&Instruction) -> bool, with: &dyn Fn(&Instruction) -> Option<Instruction>| {

@@ -36,10 +36,11 @@ impl fmt::Display for Entry {
     }
 }
 
-/// How a shape's stubs get in on a CPU with or without usable SYSENTER; `None` if they cannot run there.
+/// How a shape's stubs get in on a 32-bit CPU with or without usable SYSENTER; `None` if they cannot run there.
 #[must_use]
 pub fn entry_of(shape: Shape, sysenter: bool) -> Option<Entry> {
     match shape {
+        _ if shape.arch() != Arch::I386 => None,
         Shape::Zw => Some(Entry::Zw),
         Shape::Sysenter => sysenter.then_some(Entry::Sysenter),
         _ if calls_shared_page(shape) && sysenter => Some(Entry::Sysenter),

@@ -53,7 +53,7 @@ pub struct CpuFacts {
 }
 
 /// One set of a log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SetLog {
     /// Its index in the plan.
     pub index: u32,

@@ -9,6 +9,8 @@ use super::report::{Failure, Report, Run};
 const SHOWN_CALLS: usize = 10;
 /// Facts shown of one call.
 const SHOWN_FACTS: usize = 8;
+/// Services that are named of mutants that are their originals.
+const SHOWN_SERVICES: usize = 8;
 /// Survivors that are named.
 const SHOWN_SURVIVORS: usize = 20;
 /// Facts that are named of those that gave a kind of mutants away.
@@ -168,18 +170,27 @@ fn call_text(run: &Run, facts: &[Failure], style: Style) -> String {
 fn mutants_text(mutants: &Mutants, style: Style) -> String {
     let mut text = String::new();
     let width = mutants.kinds.iter().map(|kind| kind.mutation.name().len()).max().unwrap_or(0);
-    for kind in &mutants.kinds {
+    for kind in mutants.kinds.iter().filter(|kind| kind.total > 0) {
         let counts = format!("{}/{}", kind.rejected, kind.total);
         let counts = if kind.rejected == kind.total { style.good(&counts) } else { style.bad(&counts) };
         let _ = writeln!(text, "{:width$}  {counts} rejected: {}", kind.mutation.name(), gave_away(kind));
     }
     for group in &mutants.equivalent {
-        let name = group.services.first().map_or("", String::as_str);
-        let others = match group.services.len() {
-            0 | 1 => String::new(),
-            count => format!(" and {} others", count - 1),
-        };
-        let _ = writeln!(text, "not counted: {} of {}, {name}{others}: {}", group.mutation, group.shape, group.reason);
+        let shapes: Vec<&str> = group.shapes.iter().map(|shape| shape.name()).collect();
+        let mut services: Vec<&str> = group.services.iter().take(SHOWN_SERVICES).map(String::as_str).collect();
+        let more = group.services.len().saturating_sub(SHOWN_SERVICES);
+        let others = format!("{more} more");
+        if more > 0 {
+            services.push(&others);
+        }
+        let _ = writeln!(
+            text,
+            "not counted: {} of {} ({}): {}",
+            group.mutation,
+            services.join(", "),
+            shapes.join(", "),
+            group.reason
+        );
     }
     for mutant in mutants.survivors.iter().take(SHOWN_SURVIVORS) {
         let line = format!("survived: {} of {}, {}", mutant.mutation, mutant.shape, mutant.service);
@@ -188,7 +199,7 @@ fn mutants_text(mutants: &Mutants, style: Style) -> String {
     if let Some(more) = mutants.survivors.len().checked_sub(SHOWN_SURVIVORS).filter(|&more| more > 0) {
         let _ = writeln!(text, "... and {more} more");
     }
-    let equivalent: usize = mutants.equivalent.iter().map(|group| group.services.len()).sum();
+    let equivalent: usize = mutants.kinds.iter().map(|kind| kind.equivalent).sum();
     let _ = writeln!(
         text,
         "{} mutants, {} rejected, {} survived; {equivalent} more are their originals",

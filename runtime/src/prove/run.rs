@@ -10,6 +10,7 @@ use super::finding::{Finding, What};
 use super::record::{Log, LogEnd, SetLog, parse_log};
 use super::verdict::{judge, judge_cpu, judge_set};
 use crate::backend::{self, Boot, End};
+use crate::nt::record::fact;
 use crate::nt::{Image, Kernel, Plan, Profile, Start};
 
 /// Instructions that a boot may take: for itself, and for each call with its record. Either is many times what it needs.
@@ -89,6 +90,7 @@ fn judge_boot(
         (Some(LogEnd::BugCheck(check)), _, _) => check.to_string(),
         (_, End::Stopped(why), _) => why.clone(),
         (_, End::Exit(_), Some(broken)) => broken.to_string(),
+        (_, End::Exit(0), None) => "none; the guest went on without it".to_owned(),
         (_, end @ End::Exit(_), None) => end.to_string(),
     };
     if log.cpu.is_none() {
@@ -148,11 +150,10 @@ impl Walk<'_> {
         while let Some(call) = calls.next() {
             let after = calls.peek().map_or(Start { set: set + 1, call: 0 }, |&call| Start { set, call });
             let id = (set as u32) << 16 | call;
-            let record = records.next().filter(|record| record.fact(crate::nt::record::fact::CALL) == id);
-            let findings = match (record, self.view.expected(call)) {
-                (Some(record), Some(expected)) => judge(record, &expected),
-                // A set that never began has no calls to blame.
-                _ => vec![Finding::text(What::Record, "a record of the call", (self.why)())],
+            let findings = match (records.next(), self.view.expected(call)) {
+                (Some(record), Some(expected)) if record.fact(fact::CALL) == id => judge(record, &expected),
+                (Some(record), _) => vec![Finding::dword(What::Record, id, record.fact(fact::CALL))],
+                (None, _) => vec![Finding::text(What::Record, format!("{id:08x}"), (self.why)())],
             };
             if findings.is_empty() {
                 continue;

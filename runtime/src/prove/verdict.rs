@@ -5,7 +5,7 @@ use super::finding::{Finding, JUDGED, What};
 use super::record::{CpuFacts, Record, SetLog};
 use crate::nt::record::fact;
 
-/// Everything about a call that is not as it has to be; empty if the call is right.
+/// Everything about a call that is not as it has to be, by condition; empty if the call is right.
 #[must_use]
 pub fn judge(record: Record<'_>, expected: &Expected) -> Vec<Finding> {
     let mut findings: Vec<Finding> = JUDGED
@@ -24,6 +24,7 @@ pub fn judge(record: Record<'_>, expected: &Expected) -> Vec<Finding> {
             findings.push(Finding::dword(What::Argument(index), expected, seen));
         }
     }
+    findings.sort_by_key(|finding| finding.what.condition());
     findings
 }
 
