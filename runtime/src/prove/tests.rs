@@ -86,8 +86,7 @@ fn a_refusal_that_does_not_come_is_found() {
 
 #[test]
 fn mutants_of_a_small_list_are_all_rejected() {
-    let mut options = Options::default();
-    options.mutate = true;
+    let options = Options { mutate: true, ..Options::default() };
     let report = prove(&list(), "three.lst", &options, &|_, _| {}).expect("it boots");
     let mutants = report.mutants.as_ref().expect("there are mutants");
     assert_eq!(mutants.survivors, []);
@@ -104,9 +103,7 @@ fn mutants_of_a_small_list_are_all_rejected() {
 
 #[test]
 fn a_mutant_of_another_shape_is_not_run() {
-    let mut options = Options::default();
-    options.mutate = true;
-    options.shapes = vec![Shape::Sysenter];
+    let options = Options { mutate: true, shapes: vec![Shape::Sysenter], ..Options::default() };
     let report = prove(&list(), "three.lst", &options, &|_, _| {}).expect("it boots");
     // Only two of the five models have SYSENTER.
     assert_eq!(report.runs.iter().map(|run| run.cpu).collect::<Vec<_>>(), ["pentium2", "core2"]);
@@ -188,8 +185,7 @@ fn a_list_of_another_table_is_refused() {
 #[test]
 #[ignore = "needs qemu-system-i386"]
 fn both_machines_give_the_same_verdict() {
-    let mut options = Options::default();
-    options.machine = MachineKind::Qemu;
+    let options = Options { machine: MachineKind::Qemu, ..Options::default() };
     let report = prove(&list(), "three.lst", &options, &|_, _| {}).expect("it boots");
     assert!(report.holds(), "{}", report.render(false));
     assert_eq!(report.differences, []);
