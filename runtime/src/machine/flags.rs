@@ -266,7 +266,8 @@ mod tests {
     fn every_combination_of_arithmetic_flags_can_be_stored() {
         let bits = [CF, PF, AF, ZF, SF, OF];
         for choice in 0..64u32 {
-            let wanted = bits.iter().enumerate().filter(|(i, _)| choice >> i & 1 != 0).fold(0, |all, (_, bit)| all | bit);
+            let wanted =
+                bits.iter().enumerate().filter(|(i, _)| choice >> i & 1 != 0).fold(0, |all, (_, bit)| all | bit);
             let mut flags = Flags::default();
             flags.set(wanted);
             assert_eq!(flags.get(), wanted | ALWAYS);

@@ -36,7 +36,13 @@ pub(crate) fn step(core: &mut Core, op: &Op, rest: &[Op], f: impl FnOnce(&mut Co
 /// Does one instruction the short way with `f`, then the rest; `None` from `f`, which has then changed nothing, sends it
 /// the careful way. The two are apart so that the short way calls nothing and so saves no registers.
 #[inline(always)]
-pub(crate) fn step_fast(core: &mut Core, op: &Op, rest: &[Op], f: impl FnOnce(&mut Core, &Op) -> Option<()>, careful: Run) -> Flow {
+pub(crate) fn step_fast(
+    core: &mut Core,
+    op: &Op,
+    rest: &[Op],
+    f: impl FnOnce(&mut Core, &Op) -> Option<()>,
+    careful: Run,
+) -> Flow {
     match f(core, op) {
         Some(()) => go_on(core, rest),
         None => careful(core, op, rest),

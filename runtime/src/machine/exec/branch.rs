@@ -202,7 +202,9 @@ macro_rules! branch_run {
 
 /// The instance of `jcc` for a condition and a pointer width.
 macro_rules! branch {
-    ($code:expr, $pointer:ty) => { moves::with_condition!($code, branch_run, $pointer) };
+    ($code:expr, $pointer:ty) => {
+        moves::with_condition!($code, branch_run, $pointer)
+    };
 }
 
 /// A branch to a place given in the instruction.
@@ -273,13 +275,15 @@ fn lower_ret(instruction: &Instruction, op: &mut Op) -> Option<After> {
 pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
     match instruction.mnemonic() {
         Mnemonic::Ret => lower_ret(instruction, op),
-        Mnemonic::Jmp | Mnemonic::Call => {
-            lower_relative(instruction, op).or_else(|| if is_far(instruction) { None } else { lower_indirect(instruction, op) })
-        }
+        Mnemonic::Jmp | Mnemonic::Call => lower_relative(instruction, op)
+            .or_else(|| if is_far(instruction) { None } else { lower_indirect(instruction, op) }),
         _ => lower_relative(instruction, op),
     }
 }
 
 fn is_far(instruction: &Instruction) -> bool {
-    instruction.is_jmp_far() || instruction.is_call_far() || instruction.is_jmp_far_indirect() || instruction.is_call_far_indirect()
+    instruction.is_jmp_far()
+        || instruction.is_call_far()
+        || instruction.is_jmp_far_indirect()
+        || instruction.is_call_far_indirect()
 }

@@ -368,7 +368,9 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
             plain(if size(instruction, 0) == 4 { run!(bswap) } else { run!(bswap16) }, op)
         }
         // Hints: processors that do not know them execute them as NOP (SDM vol. 2, NOP and ENDBR32).
-        Mnemonic::Nop | Mnemonic::Pause | Mnemonic::Endbr32 | Mnemonic::Endbr64 | Mnemonic::Reservednop => plain(run!(nop), op),
+        Mnemonic::Nop | Mnemonic::Pause | Mnemonic::Endbr32 | Mnemonic::Endbr64 | Mnemonic::Reservednop => {
+            plain(run!(nop), op)
+        }
         Mnemonic::Cbw => plain(run!(cbw), op),
         Mnemonic::Cwde => plain(run!(cwde), op),
         Mnemonic::Cwd => plain(run!(cwd), op),

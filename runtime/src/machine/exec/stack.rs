@@ -177,7 +177,8 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
         Code::Enterw_imm16_imm8 | Code::Enterd_imm16_imm8 => {
             op.imm = instruction.immediate(0);
             op.r2 = instruction.immediate8_2nd();
-            op.run = if instruction.code() == Code::Enterw_imm16_imm8 { run!(enter::<u16>) } else { run!(enter::<u32>) };
+            op.run =
+                if instruction.code() == Code::Enterw_imm16_imm8 { run!(enter::<u16>) } else { run!(enter::<u32>) };
         }
         _ => {
             return match instruction.mnemonic() {

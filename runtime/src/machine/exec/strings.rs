@@ -248,7 +248,9 @@ pub(super) fn index_narrow(instruction: &Instruction) -> u8 {
 }
 
 pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
-    use Mnemonic::{Cmpsb, Cmpsd, Cmpsw, Lodsb, Lodsd, Lodsw, Movsb, Movsd, Movsw, Scasb, Scasd, Scasw, Stosb, Stosd, Stosw};
+    use Mnemonic::{
+        Cmpsb, Cmpsd, Cmpsw, Lodsb, Lodsd, Lodsw, Movsb, Movsd, Movsw, Scasb, Scasd, Scasw, Stosb, Stosd, Stosw,
+    };
     if !instruction.is_string_instruction() {
         return None;
     }
