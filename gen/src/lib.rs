@@ -18,8 +18,8 @@
 //! assert_eq!(code.bytes[..5], [0xb8, 1, 0, 0, 0]); // mov eax,1
 //! ```
 //!
-//! The stages import each other in one direction only: `model <- syntax <- check <- stub <- emit`. What a list does
-//! wrong is collected in [`Diagnostics`], all of it in one run.
+//! The stages import each other in one direction only: `model <- syntax <- check <- stub <- emit`, and `table`, what
+//! a kernel does with tables, beside `stub`. What a list does wrong is collected in [`Diagnostics`], all of it in one run.
 //!
 //! # Features
 //!
@@ -34,6 +34,7 @@ pub mod emit;
 pub mod model;
 pub mod stub;
 mod syntax;
+pub mod table;
 
 pub use check::{Read, read_list};
 pub use diag::{Code, Diagnostic, Diagnostics, Label, Severity};

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each stage, and what it may import of the others.
-const STAGES: [(&str, &[&str]); 7] = [
+const STAGES: [(&str, &[&str]); 8] = [
     ("model", &[]),
     ("diag", &[]),
     ("syntax", &[]),
     ("check", &["model", "diag", "syntax"]),
     ("stub", &["model"]),
-    ("emit", &["model", "stub"]),
+    ("table", &["model"]),
+    ("emit", &["model", "stub", "table"]),
     ("build", &[]),
 ];
 

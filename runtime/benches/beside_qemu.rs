@@ -1,6 +1,9 @@
 //! Round trips into the kernel on the bundled machine and under QEMU's TCG, the same images in one run, as a ratio:
 //! `cargo bench -p ntgate-runtime --bench beside_qemu`. Says so and ends well where there is no QEMU.
 
+// A benchmark's output is what it prints.
+#![allow(clippy::print_stdout)]
+
 mod support;
 
 use std::path::Path;

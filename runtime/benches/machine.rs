@@ -5,8 +5,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use iced_x86::code_asm::{CodeAssembler, dword_ptr, eax, ebp, ebx, ecx, edi, edx, esi, esp};
 use iced_x86::IcedError;
+use iced_x86::code_asm::{CodeAssembler, dword_ptr, eax, ebp, ebx, ecx, edi, edx, esi, esp};
 use ntgate_runtime::machine::{Exit, Machine, Register as Gpr, cpuid};
 
 /// A guest that never ends, in one page: calls, stack, memory and arithmetic, as compiled code mixes them.

@@ -1,4 +1,31 @@
 //! The machine, the NT guest and the prover of ntgate.
+//!
+//! - [`machine`]: a system-level x86 that boots multiboot images. It knows nothing of NT.
+//! - [`nt`]: the guest, as instructions in an image: descriptor tables, trap frames, both ways into the kernel, the
+//!   dispatcher, and a harness that calls stubs and logs raw facts. It knows nothing of proofs.
+//! - [`backend`]: the same image on the machine or under QEMU, and the same log out.
+//! - [`prove`]: from a list to a verdict.
+//!
+//! From an image to its log:
+//!
+//! ```
+//! use ntgate_runtime::machine::{Exit, Machine, cpuid::Model};
+//! use ntgate_runtime::prove;
+//!
+//! let read = ntgate_gen::read_list("one.lst", b"NtClose 1\n").expect("the list is right");
+//! let image = prove::image(&read.list, &[]).expect("it fits the guest");
+//!
+//! let mut machine = Machine::new(Model::by_name("pentium2").expect("there is such a model"), 16 << 20);
+//! machine.load(&image.elf).expect("it is a multiboot image");
+//! assert_eq!(machine.run(10_000_000), Exit::Port(0));
+//!
+//! let log = prove::parse_log(machine.console()).expect("every line is as it has to be");
+//! assert_eq!(log.sets.len(), 7);
+//! ```
+//!
+//! And the verdict, on every CPU at once: [`prove::prove`].
 
+pub mod backend;
 pub mod machine;
 pub mod nt;
+pub mod prove;

@@ -20,6 +20,7 @@ impl<'a> Checker<'a> {
             let service = Service {
                 name,
                 number,
+                line: line.number,
                 args_i386: counts.i386,
                 args_64: counts.wide,
                 doc: raw.doc.and_then(|doc| doc_text(doc.text)),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Format;
-use crate::model::Arch;
+use crate::model::{Arch, Service, ServiceList};
 use crate::stub::{EncodeError, Shape};
 
 /// Why an output cannot be made.
@@ -16,6 +16,16 @@ pub struct Error {
 enum Kind {
     NoStubs(Arch),
     NoTable(Arch),
+    WrongFormat {
+        format: Format,
+        arch: Arch,
+    },
+    Args {
+        format: Format,
+        /// The most that the format can hold.
+        limit: u32,
+        services: Vec<TooMany>,
+    },
     WrongArch {
         shape: Shape,
         arch: Arch,
@@ -33,6 +43,17 @@ enum Kind {
     Json(String),
 }
 
+/// A service with too many arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct TooMany {
+    line: usize,
+    name: String,
+    args: u8,
+}
+
+/// How many services a message names; with more than these the count or the architecture is wrong, not a line.
+const NAMED: usize = 10;
+
 impl Error {
     pub(super) const fn no_stubs(arch: Arch) -> Self {
         Self { kind: Kind::NoStubs(arch) }
@@ -40,6 +61,20 @@ impl Error {
 
     pub(super) const fn no_table(arch: Arch) -> Self {
         Self { kind: Kind::NoTable(arch) }
+    }
+
+    pub(super) const fn wrong_format(format: Format, arch: Arch) -> Self {
+        Self { kind: Kind::WrongFormat { format, arch } }
+    }
+
+    /// Checks that no service takes more arguments on amd64 than a format can hold.
+    pub(super) fn check_args(list: &ServiceList, format: Format, limit: u32) -> Result<(), Self> {
+        let args = |service: &Service| service.args(Arch::Amd64);
+        let too_many = list.services().filter(|&service| u32::from(args(service)) > limit);
+        let services: Vec<_> = too_many
+            .map(|service| TooMany { line: service.line(), name: service.name().to_string(), args: args(service) })
+            .collect();
+        if services.is_empty() { Ok(()) } else { Err(Self { kind: Kind::Args { format, limit, services } }) }
     }
 
     pub(super) const fn wrong_arch(shape: Shape, arch: Arch) -> Self {
@@ -59,10 +94,18 @@ impl Error {
         Self { kind: Kind::Json(error.to_string()) }
     }
 
-    /// Whether other options would do: an architecture, shape or format that do not go together.
+    /// Whether other options would do: an architecture, shape or format that do not go together, or not with the list.
     #[must_use]
     pub fn is_options(&self) -> bool {
-        matches!(self.kind, Kind::NoStubs(_) | Kind::NoTable(_) | Kind::WrongArch { .. } | Kind::Relocation { .. })
+        matches!(
+            self.kind,
+            Kind::NoStubs(_)
+                | Kind::NoTable(_)
+                | Kind::WrongFormat { .. }
+                | Kind::Args { .. }
+                | Kind::WrongArch { .. }
+                | Kind::Relocation { .. }
+        )
     }
 }
 
@@ -71,12 +114,25 @@ impl fmt::Display for Error {
         match &self.kind {
             Kind::NoStubs(arch) => write!(f, "there are no stubs for {arch} yet"),
             Kind::NoTable(arch) => write!(f, "there are no tables for {arch} yet"),
+            Kind::WrongFormat { format, arch } => {
+                write!(f, "the format {format} is for amd64, not {arch}, where a table holds pointers")
+            }
+            Kind::Args { format, limit, services } => {
+                for TooMany { line, name, args } in services.iter().take(NAMED) {
+                    writeln!(f, "line {line}: {name} takes {args} arguments, over the {limit} of the format {format}")?;
+                }
+                if let Some(more) = services.len().checked_sub(NAMED).filter(|&more| more > 0) {
+                    writeln!(f, "... and {more} more")?;
+                }
+                let help = "if the count is of dwords on i386, write the parameters on amd64 after it, as in `20/10`";
+                write!(f, "help: {help}")
+            }
             Kind::WrongArch { shape, arch } => {
                 write!(f, "the shape {shape} is for {}, not {arch}", shape.arch())
             }
             Kind::Relocation { format, shape, symbol } => write!(
                 f,
-                "the format {format} cannot hold the shape {shape}: its stubs call {symbol}, which only a linker can find"
+                "the format {format} cannot hold the shape {shape}: its stubs refer to {symbol}, which only a linker can find"
             ),
             Kind::Encode { service, error } => write!(f, "the stub of {service}: {error}"),
             #[cfg(feature = "json")]

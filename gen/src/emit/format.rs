@@ -11,15 +11,18 @@ use crate::model::UnknownName;
 pub enum Format {
     /// Stubs for GNU as, AT&T syntax. What it assembles to is what [`Bin`](Self::Bin) is, byte for byte.
     Gas,
-    /// The code of the stubs, one after another, each at a multiple of 16 bytes; bytes CCh (`int3`) between them.
+    /// The code of the stubs, one after another, each at a multiple of 16 bytes; bytes CCh (`int3`) between them on
+    /// x86, zeros on arm64.
     Bin,
     /// The stubs as data: numbers, counts, symbols, code, relocations.
     #[cfg(feature = "json")]
     Json,
     /// The list itself in canonical form.
     List,
-    /// The dispatch table and the argument table as C.
+    /// The dispatch table and the argument table as C: pointers and bytes.
     Table,
+    /// The packed dispatch table of amd64, for GNU ld.
+    PackedTable,
 }
 
 impl Format {
@@ -31,6 +34,7 @@ impl Format {
         Self::Json,
         Self::List,
         Self::Table,
+        Self::PackedTable,
     ];
 
     /// The name used in every interface.
@@ -43,6 +47,7 @@ impl Format {
             Self::Json => "json",
             Self::List => "list",
             Self::Table => "table",
+            Self::PackedTable => "packed-table",
         }
     }
 

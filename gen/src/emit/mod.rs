@@ -10,6 +10,7 @@ mod gas;
 #[cfg(feature = "json")]
 mod json;
 mod list;
+mod packed_table;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -74,6 +75,7 @@ pub fn emit(list: &ServiceList, options: &Options) -> Result<Vec<u8>, Error> {
         Format::Json => json::write_json(&Stubs::build(list, options)?),
         Format::List => Ok(list::write_list(list).into_bytes()),
         Format::Table => table::write_table(list, options.arch).map(String::into_bytes),
+        Format::PackedTable => packed_table::write_packed_table(list, options.arch).map(String::into_bytes),
     }
 }
 

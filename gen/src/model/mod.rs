@@ -113,16 +113,27 @@ impl ServiceTable {
     }
 }
 
-/// One system service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One system service. Two that differ only in the lines that they stand in are equal.
+#[derive(Clone, Debug)]
 pub struct Service {
     pub(crate) name: ServiceName,
     pub(crate) number: u32,
+    pub(crate) line: usize,
     pub(crate) args_i386: u8,
     pub(crate) args_64: u8,
     pub(crate) doc: Option<String>,
     pub(crate) signature: Option<Vec<Param>>,
 }
+
+impl PartialEq for Service {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { name, number, line: _, args_i386, args_64, doc, signature } = self;
+        (name, number, args_i386, args_64) == (&other.name, &other.number, &other.args_i386, &other.args_64)
+            && (doc, signature) == (&other.doc, &other.signature)
+    }
+}
+
+impl Eq for Service {}
 
 impl Service {
     /// The name.
@@ -135,6 +146,12 @@ impl Service {
     #[must_use]
     pub fn number(&self) -> u32 {
         self.number
+    }
+
+    /// The line of the list that it stands in, from 1 on.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        self.line
     }
 
     /// How many argument slots the service takes: dwords on i386 (at most 63), parameters elsewhere.

@@ -9,11 +9,11 @@ use ntgate_runtime::nt::{self, Plan, PlannedService, Ring, StubSet, SystemCallFo
 const ARGUMENTS: u32 = 9;
 
 /// A way in that is timed: its name, and a shape that takes it on a processor with `sysenter`.
-pub const WAYS: [(&str, Shape, SystemCallForm); 2] =
+pub(crate) const WAYS: [(&str, Shape, SystemCallForm); 2] =
     [("int2e", Shape::Int2e, SystemCallForm::Unused), ("sysenter", Shape::SharedEdx, SystemCallForm::Pointer)];
 
 /// The image that makes `rounds` calls of a service which returns at once.
-pub fn image(shape: Shape, form: SystemCallForm, rounds: u32) -> nt::Image {
+pub(crate) fn image(shape: Shape, form: SystemCallForm, rounds: u32) -> nt::Image {
     let list = read_list("bench.lst", format!("NtWriteFile {ARGUMENTS}\n").as_bytes()).expect("it is right").list;
     let service = list.primary().by_number(0).expect("it has one");
     let mut stub = stub::build(shape, service, shape.default_encoding());

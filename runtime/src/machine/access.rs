@@ -12,6 +12,14 @@ use super::mode::is_canonical;
 use super::paging::Access;
 use super::width::Width;
 
+/// Bytes of RAM that can be reached without another look.
+#[derive(Clone, Copy)]
+pub(crate) struct Span {
+    /// Physical address.
+    pub(crate) start: usize,
+    pub(crate) len: u64,
+}
+
 impl Core {
     /// Whether ordinary accesses are made with user rights.
     #[inline(always)]
@@ -80,9 +88,33 @@ impl Core {
         }
     }
 
+    /// The rest of the page at `offset` in the segment, if it can be read the short way.
+    #[inline(always)]
+    pub(crate) fn readable(&self, segment: u8, offset: u64) -> Option<Span> {
+        let s = &self.segs[(segment & 7) as usize];
+        let linear = s.origin.wrapping_add(offset) & self.ip_mask;
+        let start = self.tlb.current(linear).for_read(linear, 1)? as usize;
+        Some(Span { start, len: s.read_end.checked_sub(offset)?.min(PAGE - linear % PAGE) })
+    }
+
+    /// The same for writing.
+    #[inline(always)]
+    pub(crate) fn writable(&self, segment: u8, offset: u64) -> Option<Span> {
+        let s = &self.segs[(segment & 7) as usize];
+        let linear = s.origin.wrapping_add(offset) & self.ip_mask;
+        let start = self.tlb.current(linear).for_write(linear, 1)? as usize;
+        Some(Span { start, len: s.write_end.checked_sub(offset)?.min(PAGE - linear % PAGE) })
+    }
+
     /// Reads an operand that the same instruction is going to write: a fault says that it was a write.
     pub(crate) fn load_for_update<W: Width>(&mut self, segment: u8, offset: u64) -> Result<W, Stop> {
         let size = u64::from(W::BYTES);
+        let s = &self.segs[(segment & 7) as usize];
+        if offset.wrapping_add(size) <= s.write_end
+            && let Some(value) = self.try_load_for_update(s.origin.wrapping_add(offset) & self.ip_mask)
+        {
+            return Ok(value);
+        }
         let linear = self.checked_linear(segment, offset, size, true)?;
         self.probe_write(linear, size)?;
         self.load_slow(segment, offset)
@@ -183,10 +215,10 @@ impl Core {
     #[inline]
     pub(crate) fn load_system<W: Width>(&mut self, linear: u64) -> Result<W, Stop> {
         let (linear, size) = (linear & self.system_mask(), u64::from(W::BYTES));
-        if let Some(physical) = self.tlb.entry(false, linear).for_read(linear, size) {
-            if let Some(value) = W::read(self.memory.ram(), physical as usize) {
-                return Ok(value);
-            }
+        if let Some(physical) = self.tlb.entry(false, linear).for_read(linear, size)
+            && let Some(value) = W::read(self.memory.ram(), physical as usize)
+        {
+            return Ok(value);
         }
         self.load_linear(linear, false)
     }
@@ -195,10 +227,10 @@ impl Core {
     #[inline]
     pub(crate) fn store_system<W: Width>(&mut self, linear: u64, value: W) -> Flow {
         let (linear, size) = (linear & self.system_mask(), u64::from(W::BYTES));
-        if let Some(physical) = self.tlb.entry(false, linear).for_write(linear, size) {
-            if self.memory.write_plain(physical, value).is_some() {
-                return Ok(());
-            }
+        if let Some(physical) = self.tlb.entry(false, linear).for_write(linear, size)
+            && self.memory.write_plain(physical, value).is_some()
+        {
+            return Ok(());
         }
         match self.store_linear(linear, value, false) {
             Err(Stop::Leave) => Ok(()),

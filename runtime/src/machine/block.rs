@@ -132,6 +132,10 @@ impl Blocks {
             let page = page.get_or_insert_with(|| PageBlocks { starts: Box::new([0; PAGE as usize]) });
             let slot = &mut page.starts[(physical % PAGE) as usize];
             if let Some(old) = slot.checked_sub(1) {
+                // The same code under another mode. Another linear address may still lead to the old block.
+                for jump in self.jumps.iter_mut().filter(|jump| jump.block == old) {
+                    jump.context = u64::MAX;
+                }
                 self.free.push(old);
             }
             *slot = index + 1;
@@ -249,7 +253,7 @@ fn decoder<'a>(core: &Core, bytes: &'a [u8]) -> Decoder<'a> {
 
 fn whole_instruction(core: &Core, bytes: &[u8]) -> bool {
     let mut decoder = decoder(core, bytes);
-    decoder.decode();
+    let _ = decoder.decode();
     decoder.last_error() != iced_x86::DecoderError::NoMoreBytes
 }
 
@@ -270,8 +274,9 @@ fn decode_run(core: &Core, bytes: &[u8]) -> (Vec<Op>, usize) {
         if beyond && !ops.is_empty() {
             break;
         }
+        let too_long = instruction.is_invalid() && end - len >= LONGEST;
         let mut op = Op::new(run!(outside), len as u16, end as u16, core.way());
-        let after = if beyond { After::Ends } else { exec::lower(&instruction, &mut op, core.model) };
+        let after = if beyond || too_long { After::Ends } else { exec::lower(&instruction, &mut op, core.model) };
         ops.push(op);
         len = end;
         if after == After::Ends {
@@ -281,7 +286,7 @@ fn decode_run(core: &Core, bytes: &[u8]) -> (Vec<Op>, usize) {
     (ops, len)
 }
 
-/// The instruction reaches past the code segment's limit.
+/// The instruction reaches past the code segment's limit, or has more than 15 bytes.
 fn outside(core: &mut Core, _: &Op) -> Flow {
     Err(core.gp(0))
 }

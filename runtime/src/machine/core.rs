@@ -159,7 +159,8 @@ pub(crate) struct Core {
     pub(crate) context: u64,
     /// Instructions completed since the machine was made; also the time-stamp counter.
     pub(crate) retired: u64,
-    /// `MOV SS`, `POP SS`: no debug trap after this instruction (SDM vol. 3, 6.8.3).
+    /// No single-step trap after this instruction: `MOV SS` and `POP SS` hold it back (SDM vol. 3, 6.8.3), `INT n` and its
+    /// kin clear TF on the way.
     pub(crate) shadow: bool,
     /// How many instructions of the block were left when one stopped it, or branched out of it.
     pub(crate) left: usize,
@@ -232,10 +233,10 @@ impl Core {
         Stop::Exit
     }
 
-    /// Ends the run because of something this machine does not have. `what` names it; the address is the block's.
+    /// Ends the run because of something this machine does not have. `what` names it; the run loop puts in the address.
     #[cold]
     pub(crate) fn unsupported(&mut self, what: &str) -> Stop {
-        self.leave(Exit::Unsupported { address: self.block_ip, instruction: what.to_owned() })
+        self.leave(Exit::Unsupported { address: self.ip, instruction: what.to_owned() })
     }
 
     /// Whether the code segment is a 64-bit one (and long mode is active).

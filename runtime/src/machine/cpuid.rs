@@ -296,3 +296,6 @@ impl Model {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

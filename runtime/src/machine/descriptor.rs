@@ -72,7 +72,7 @@ impl Core {
     }
 
     /// The segment cache for a code or data descriptor that has passed its checks. Sets the descriptor's accessed bit.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_segment(&mut self, selector: Selector, descriptor: Descriptor) -> Result<Segment, Stop> {
         let marked = Descriptor(descriptor.0 | ACCESSED);
         if marked != descriptor {
@@ -123,7 +123,7 @@ impl Core {
 
     /// The cache for SS at privilege level `cpl`, with the error codes that `MOV`, `POP`, `RET` and `IRET` share. `long`:
     /// for 64-bit code, which needs no SS but at CPL 3.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn stack_segment(&mut self, selector: Selector, cpl: u8, long: bool) -> Result<Segment, Stop> {
         if selector.is_null() {
             if long && cpl < 3 && selector.rpl() == cpl {

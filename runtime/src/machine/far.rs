@@ -187,3 +187,6 @@ fn switch(how: Far) -> Switch {
 pub(crate) fn is_available_tss(descriptor: Descriptor) -> bool {
     descriptor.is_system() && matches!(descriptor.kind(), TSS_16 | TSS_32) && descriptor.kind() & BUSY == 0
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,7 +59,7 @@ impl Core {
     #[inline]
     pub(crate) fn write_frame(&mut self, frame: &Frame, values: &[u32]) -> Flow {
         if frame.wide && frame.sp < frame.top {
-            let (low, size) = (frame.base + frame.sp & 0xFFFF_FFFF, 4 * values.len() as u64);
+            let (low, size) = ((frame.base + frame.sp) & 0xFFFF_FFFF, 4 * values.len() as u64);
             let slot = self.tlb.entry(frame.user, low).for_write(low, size.max(1));
             if let Some(physical) = slot {
                 let mut at = physical;
@@ -77,7 +77,7 @@ impl Core {
     #[cold]
     fn write_frame_slow(&mut self, frame: &Frame, values: &[u32]) -> Flow {
         let size = if frame.wide { 4 } else { 2 };
-        let at = |i: usize| frame.base + (frame.top.wrapping_sub((i as u64 + 1) * size) & frame.mask) & 0xFFFF_FFFF;
+        let at = |i: usize| (frame.base + (frame.top.wrapping_sub((i as u64 + 1) * size) & frame.mask)) & 0xFFFF_FFFF;
         for i in 0..values.len() {
             self.probe(at(i), size, Access::write(frame.user))?;
         }

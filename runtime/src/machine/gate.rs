@@ -239,6 +239,7 @@ impl Core {
     }
 
     /// The stack that the TSS holds for privilege level `cpl`, checked (SDM vol. 3, 5.8.5).
+    #[inline(always)]
     pub(crate) fn inner_stack(&mut self, cpl: u8, ext: u32) -> Result<(Segment, u64), Stop> {
         let (selector, sp) = self.tss_stack(cpl, ext)?;
         let error = selector.error_code() | ext;
@@ -256,6 +257,7 @@ impl Core {
     }
 
     /// SSn and ESPn of the current TSS.
+    #[inline]
     fn tss_stack(&mut self, cpl: u8, ext: u32) -> Result<(Selector, u64), Stop> {
         let tss = self.segs[seg::TR as usize];
         let wide = tss.descriptor.kind() & 8 != 0;
@@ -264,10 +266,12 @@ impl Core {
             return Err(self.raise(Vector::InvalidTss, tss.selector.error_code() | ext));
         }
         let linear = tss.base + u64::from(at);
-        if wide {
+        if wide && at + 7 <= tss.limit {
+            let pair: u64 = self.load_system(linear)?;
+            Ok((Selector((pair >> 32) as u16), pair & 0xFFFF_FFFF))
+        } else if wide {
             let sp: u32 = self.load_system(linear)?;
-            let ss: u16 = self.load_system(linear + 4)?;
-            Ok((Selector(ss), u64::from(sp)))
+            Ok((Selector(self.load_system(linear + 4)?), u64::from(sp)))
         } else {
             let pair: u32 = self.load_system(linear)?;
             Ok((Selector((pair >> 16) as u16), u64::from(pair & 0xFFFF)))
@@ -282,9 +286,8 @@ impl Core {
         if self.flags.system() & flags::NT != 0 {
             return self.return_task();
         }
-        let ip = self.stack_slot(0, wide)?;
-        let selector = Selector(self.stack_slot(1, wide)? as u16);
-        let image = self.stack_slot(2, wide)?;
+        let [ip, selector, image] = self.stack_slots(wide)?;
+        let selector = Selector(selector as u16);
         if image & flags::VM != 0 && wide && self.cpl == 0 {
             return Err(self.unsupported("return to virtual-8086 mode"));
         }
@@ -303,10 +306,32 @@ impl Core {
     #[inline]
     pub(crate) fn stack_slot(&mut self, n: u64, wide: bool) -> Result<u32, Stop> {
         if wide {
-            self.load::<u32>(seg::SS, self.sp() + 4 * n & self.stack_mask)
+            self.load::<u32>(seg::SS, (self.sp() + 4 * n) & self.stack_mask)
         } else {
-            Ok(u32::from(self.load::<u16>(seg::SS, self.sp() + 2 * n & self.stack_mask)?))
+            Ok(u32::from(self.load::<u16>(seg::SS, (self.sp() + 2 * n) & self.stack_mask)?))
         }
+    }
+
+    /// The first `N` slots.
+    #[inline]
+    pub(crate) fn stack_slots<const N: usize>(&mut self, wide: bool) -> Result<[u32; N], Stop> {
+        let (sp, size) = (self.sp(), 4 * N as u64);
+        let ss = &self.segs[seg::SS as usize];
+        if wide && sp + size <= ss.read_end {
+            let linear = (ss.base + sp) & 0xFFFF_FFFF;
+            let slot = self.tlb.current(linear).for_read(linear, size);
+            let bytes = slot.and_then(|at| self.memory.ram().get(at as usize..)?.first_chunk::<20>());
+            if let Some(bytes) = bytes.filter(|_| N <= 5) {
+                let word =
+                    |i: usize| u32::from_le_bytes([bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]]);
+                return Ok(std::array::from_fn(word));
+            }
+        }
+        let mut values = [0; N];
+        for (i, value) in values.iter_mut().enumerate() {
+            *value = self.stack_slot(i as u64, wide)?;
+        }
+        Ok(values)
     }
 
     /// The end of a far return at the same privilege level, `slots` popped and `release` bytes more.
@@ -333,13 +358,13 @@ impl Core {
     pub(crate) fn return_outward(&mut self, ip: u32, selector: Selector, slots: u64, release: u64, wide: bool) -> Flow {
         let size = if wide { 4 } else { 2 };
         // `release` counts bytes, and the slots behind them are found from there.
-        let at = self.sp() + slots * size + release & self.stack_mask;
+        let at = (self.sp() + slots * size + release) & self.stack_mask;
         let (sp, stack) = if wide {
             let sp = self.load::<u32>(seg::SS, at)?;
-            (u64::from(sp), self.load::<u32>(seg::SS, at + 4 & self.stack_mask)? as u16)
+            (u64::from(sp), self.load::<u32>(seg::SS, (at + 4) & self.stack_mask)? as u16)
         } else {
             let sp = self.load::<u16>(seg::SS, at)?;
-            (u64::from(sp), self.load::<u16>(seg::SS, at + 2 & self.stack_mask)?)
+            (u64::from(sp), self.load::<u16>(seg::SS, (at + 2) & self.stack_mask)?)
         };
         let code = self.return_code(selector)?;
         let ss = self.stack_segment(Selector(stack), selector.rpl(), false)?;
@@ -355,3 +380,6 @@ impl Core {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

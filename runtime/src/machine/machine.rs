@@ -57,7 +57,7 @@ pub enum SegmentRegister {
 
 /// A processor with its memory, console and exit port.
 pub struct Machine {
-    core: Core,
+    pub(super) core: Core,
     blocks: Blocks,
 }
 

@@ -48,6 +48,27 @@ impl Memory {
         value.write(&mut self.ram, address as usize)
     }
 
+    /// Copies bytes to a page that is known to hold no decoded code; the ranges may overlap.
+    pub(crate) fn copy_plain(&mut self, from: usize, to: usize, len: usize) -> Option<()> {
+        let size = self.ram.len();
+        if from.checked_add(len)? > size || to.checked_add(len)? > size {
+            return None;
+        }
+        self.ram.copy_within(from..from + len, to);
+        Some(())
+    }
+
+    /// Fills a part of a page that is known to hold no decoded code.
+    pub(crate) fn fill_plain<W: Width>(&mut self, to: usize, value: W, count: usize) -> Option<()> {
+        let bytes = value.zx().to_le_bytes();
+        let size = W::BYTES as usize;
+        let target = self.ram.get_mut(to..to.checked_add(count.checked_mul(size)?)?)?;
+        for element in target.chunks_exact_mut(size) {
+            element.copy_from_slice(&bytes[..size]);
+        }
+        Some(())
+    }
+
     /// Writes an operand that lies in one page. True if decoded instructions were hit, so the block must be left.
     pub(crate) fn write<W: Width>(&mut self, address: u64, value: W) -> bool {
         if value.write(&mut self.ram, address as usize).is_none() {

@@ -7,7 +7,7 @@
 //! # fn example() -> Option<()> {
 //! use ntgate_runtime::machine::{Exit, Machine, cpuid::Model};
 //!
-//! // A multiboot image of 41 bytes: a header whose address fields say "load me at 100000h", and the code
+//! // A multiboot image of 40 bytes: a header whose address fields say "load me at 100000h", and the code
 //! //   mov al, 'A'; out 0E9h, al; mov al, 3; out 0F4h, al
 //! let code = [0xB0, b'A', 0xE6, 0xE9, 0xB0, 0x03, 0xE6, 0xF4];
 //! let (magic, flags) = (0x1BAD_B002u32, 0x1_0000u32);
@@ -60,9 +60,13 @@ mod multiboot;
 mod op;
 mod paging;
 mod ports;
+#[cfg(test)]
+mod random;
 mod run;
 pub mod segment;
 mod task;
+#[cfg(test)]
+mod testing;
 mod walk;
 mod width;
 

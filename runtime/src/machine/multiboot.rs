@@ -337,3 +337,6 @@ pub(crate) fn flat_segments(core: &mut Core) {
     core.set_ss(data);
     core.set_cs(Segment::new(Selector(8), Descriptor(GDT[1])), 0);
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,7 +38,7 @@ impl Core {
             return Err(self.gp(0));
         }
         let bits: u16 = self.load_system(tss.base + u64::from(at))?;
-        let wanted = (1u16 << size) - 1 << (port % 8);
+        let wanted = ((1u16 << size) - 1) << (port % 8);
         if bits & wanted != 0 { Err(self.gp(0)) } else { Ok(()) }
     }
 

@@ -35,12 +35,12 @@ fn run_blocks(core: &mut Core, blocks: &mut Blocks, limit: u64) -> Result<(), St
         let block = blocks.at_ip(core)?;
         core.block_ip = core.ip;
         core.ip = core.ip.wrapping_add(u64::from(block.len)) & core.ip_mask;
-        if let Some((op, rest)) = block.ops.split_first() {
-            if let Err(stop) = (op.run)(core, op, rest) {
-                let done = block.ops.len() - 1 - core.left;
-                core.retired += done as u64;
-                return stopped(core, &block.ops[done], stop, core.left == 0);
-            }
+        if let Some((op, rest)) = block.ops.split_first()
+            && let Err(stop) = (op.run)(core, op, rest)
+        {
+            let done = block.ops.len() - 1 - core.left;
+            core.retired += done as u64;
+            return stopped(core, &block.ops[done], stop, core.left == 0);
         }
         core.retired += (block.ops.len() - core.left) as u64;
         if core.flags.system() & flags::TF != 0 {
@@ -100,8 +100,9 @@ fn after_stop(core: &mut Core, stop: Result<(), Stop>) -> Result<(), Exit> {
         Err(Stop::Exit) => {
             let ip = core.ip;
             Err(match core.exit.take() {
-                Some(Exit::Unsupported { instruction, .. }) if instruction.is_empty() => {
-                    Exit::Unsupported { address: ip, instruction: core.disassemble(ip) }
+                Some(Exit::Unsupported { instruction, .. }) => {
+                    let text = if instruction.is_empty() { core.disassemble(ip) } else { instruction };
+                    Exit::Unsupported { address: ip, instruction: text }
                 }
                 Some(exit) => exit,
                 None => Exit::Halted,

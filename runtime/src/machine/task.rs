@@ -289,3 +289,6 @@ impl Core {
         self.descriptor_or(selector, Vector::InvalidTss, ext)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,8 +18,8 @@ pub(crate) const DATA_SIZE: usize = 128;
 /// Where the window of the stack begins, and its bytes.
 pub(crate) const STACK: u32 = 0xCF40;
 pub(crate) const STACK_SIZE: usize = 256;
-/// Room for the instruction.
-pub(crate) const CODE_SIZE: usize = 16;
+/// Room for the instruction, or several.
+pub(crate) const CODE_SIZE: usize = 80;
 
 /// The flags that are compared: the arithmetic ones and DF.
 pub(crate) const FLAGS: u32 = 0x8D5 | DF;
@@ -164,12 +164,16 @@ pub(crate) fn from_hex(text: &str) -> Option<Vec<u8>> {
 }
 
 impl Case {
-    /// The instruction in Intel's syntax.
+    /// The instruction in Intel's syntax, or several, one after the other.
     pub(crate) fn disassembly(&self) -> String {
         use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
-        let mut decoder = Decoder::with_ip(32, &self.code, u64::from(self.code_at), DecoderOptions::NONE);
-        let mut text = String::new();
-        IntelFormatter::new().format(&decoder.decode(), &mut text);
-        text
+        let decoder = Decoder::with_ip(32, &self.code, u64::from(self.code_at), DecoderOptions::NONE);
+        let mut formatter = IntelFormatter::new();
+        let lines = decoder.into_iter().map(|instruction| {
+            let mut text = String::new();
+            formatter.format(&instruction, &mut text);
+            text
+        });
+        lines.collect::<Vec<_>>().join("; ")
     }
 }

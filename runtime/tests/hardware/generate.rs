@@ -32,10 +32,57 @@ struct Draft<'a> {
     target: u32,
     /// The shift count that the instruction has, if an immediate.
     count: Option<u8>,
+    /// Memory is addressed by displacement alone: registers will have changed by then.
+    absolute: bool,
 }
 
 /// Makes one case of a row. `sparse`: memory is zero but for the operands, as the vector files like it.
 pub(crate) fn case(random: &mut Random, index: usize, row: &Row, sparse: bool) -> Case {
+    let state = a_state(random, sparse);
+    let code_at = a_place(random);
+    let mut draft = Draft::new(random, row, state, code_at, false);
+    draft.plant_operand();
+    draft.set_up();
+    draft.encode();
+    assert!(draft.code.len() <= 15, "{}: {} bytes", row.code, draft.code.len());
+    let undefined = draft.undefined();
+    let Draft { state, code, .. } = draft;
+    Case { row: index, code_at, code, before: state, undefined }
+}
+
+/// Makes a case of several instructions, some of them skipped by conditional branches: one lives off the flags and
+/// registers that another has left.
+pub(crate) fn sequence(random: &mut Random, index: usize, rows: &[Row]) -> Case {
+    let suits = |row: &&Row| {
+        let shift = row.setup == Setup::Shift && (row.code.starts_with("d0") || row.code.starts_with("d1"));
+        // At most AF may be undefined, and nothing may read it: LAHF does.
+        let plain = row.setup == Setup::Plain && matches!(row.undefined, Undefined::Always(0 | AF)) && row.code != "9f";
+        (shift || plain) && matches!(row.family, "alu" | "moves" | "shift") && row.name != "lock #ud"
+    };
+    let rows: Vec<&Row> = rows.iter().filter(suits).collect();
+    let mut state = a_state(random, false);
+    let code_at = a_place(random);
+    let (mut all, room) = (Vec::new(), CODE_SIZE - 17);
+    for _ in 0..3 + random.below(8) {
+        let row = random.pick(&rows);
+        let mut draft = Draft::new(random, row, state, code_at, true);
+        draft.plant_operand();
+        draft.set_up();
+        draft.encode();
+        let Draft { state: planted, code, .. } = draft;
+        state = planted;
+        if all.len() + code.len() > room {
+            break;
+        }
+        if random.one_in(3) {
+            all.extend([0x70 | random.below(16) as u8, code.len() as u8]);
+        }
+        all.extend(code);
+    }
+    Case { row: index, code_at, code: all, before: state, undefined: AF }
+}
+
+fn a_state(random: &mut Random, sparse: bool) -> State {
     let mut state = State::zero();
     for register in &mut state.registers {
         *register = random.value();
@@ -48,34 +95,32 @@ pub(crate) fn case(random: &mut Random, index: usize, row: &Row, sparse: bool) -
         state.data.fill_with(|| random.next() as u8);
         state.stack.fill_with(|| random.next() as u8);
     }
-    let has = |word: &str| row.code.split(' ').any(|token| token == word);
-    let prefixed = random.one_in(3);
-    let size = if has("b") {
-        1
-    } else if has("z") && prefixed {
-        2
-    } else {
-        4
-    };
-    // Around a page boundary: now and then the instruction crosses it.
-    let code_at = 0x5FF4 + random.below(40);
-    let short = random.one_in(6);
-    let target = DATA + 16 + random.below(DATA_SIZE as u32 - 40);
-    let (fixed, code, count) = (0, Vec::new(), None);
-    let mut draft = Draft { random, row, state, fixed, code, code_at, size, short, target, count };
-    if draft.random.one_in(3) {
-        // Across the page boundary.
-        draft.target = 0xA000 - 1 - draft.random.below(7);
-    }
-    draft.plant_operand();
-    draft.set_up();
-    draft.encode();
-    let undefined = draft.undefined();
-    let Draft { state, code, .. } = draft;
-    Case { row: index, code_at, code, before: state, undefined }
+    state
 }
 
-impl Draft<'_> {
+/// Around a page boundary: now and then the instruction crosses it.
+fn a_place(random: &mut Random) -> u32 {
+    0x5FF4 + random.below(40)
+}
+
+impl<'a> Draft<'a> {
+    fn new(random: &'a mut Random, row: &'a Row, state: State, code_at: u32, absolute: bool) -> Self {
+        let has = |word: &str| row.code.split(' ').any(|token| token == word);
+        let prefixed = random.one_in(3);
+        let size = match (has("b"), has("z") && prefixed) {
+            (true, _) => 1,
+            (_, true) => 2,
+            _ => 4,
+        };
+        let short = random.one_in(6);
+        let across = random.one_in(3);
+        let inside = DATA + 16 + random.below(DATA_SIZE as u32 - 40);
+        // Across the page boundary, or anywhere.
+        let target = if across { 0xA000 - 1 - random.below(7) } else { inside };
+        let (fixed, code, count) = (0, Vec::new(), None);
+        Self { random, row, state, fixed, code, code_at, size, short, target, count, absolute }
+    }
+
     /// Puts a value worth computing with where the memory operand is going to be.
     fn plant_operand(&mut self) {
         let (mut low, mut high) = (self.random.value(), self.random.value());
@@ -220,7 +265,6 @@ impl Draft<'_> {
         for token in tokens {
             self.token(token, memory);
         }
-        assert!(self.code.len() < CODE_SIZE, "{}: {} bytes", row.code, self.code.len());
     }
 
     fn token(&mut self, token: &str, memory: bool) {
@@ -309,7 +353,7 @@ impl Draft<'_> {
 
     fn address_16(&mut self, register: u8) {
         let rm = self.random.below(8) as usize;
-        let form = self.random.below(4);
+        let form = if self.absolute { 0 } else { self.random.below(4) };
         if form == 0 {
             self.code.push(register << 3 | 6);
             self.code.extend(&self.target.to_le_bytes()[..2]);
@@ -346,14 +390,14 @@ impl Draft<'_> {
     fn address_32(&mut self, register: u8) {
         let digits = register << 3;
         let base = self.random.below(8) as usize;
-        let with_index = self.random.one_in(2);
+        let with_index = !self.absolute && self.random.one_in(2);
         let index = if with_index { self.random.pick(&[0, 1, 2, 3, 5, 6, 7]) } else { ESP };
         let scale = self.random.below(4) as u8;
         let scaled = if index == ESP { 0 } else { self.state.registers[index] << scale };
         let sib = [scale << 6 | (index as u8) << 3 | base as u8];
-        let needs_sib = with_index || base == ESP || self.random.one_in(8);
+        let needs_sib = !self.absolute && (with_index || base == ESP || self.random.one_in(8));
         let (rm, sib): (u8, &[u8]) = if needs_sib { (4, &sib) } else { (base as u8, &[]) };
-        if self.random.one_in(6) {
+        if self.absolute || self.random.one_in(6) {
             // Displacement alone, or index and displacement.
             let rm = if needs_sib { 4 } else { 5 };
             self.code.push(digits | rm);

@@ -1,4 +1,4 @@
-//! Ordinary integer instructions, one at a time, against the processor that the test runs on.
+//! Ordinary integer instructions, one at a time and several, against the processor that the test runs on.
 //!
 //! `generate` makes cases from the rows of `table`; `host` executes them in ring 3 on the real processor and `machine` on
 //! the bundled one; everything that an instruction may change is compared, but for flags that the manual leaves
@@ -20,6 +20,8 @@ use random::Random;
 
 /// How many cases each row of the table gives.
 const PER_ROW: usize = 250;
+/// How many sequences of instructions there are, for each case of a row.
+const SEQUENCES: usize = 80;
 
 /// Both sides' outcomes without what is undefined, or what kept them from having one.
 fn compare(case: &Case, host: &Outcome, machine: Result<Outcome, String>) -> Option<String> {
@@ -44,26 +46,20 @@ fn compare(case: &Case, host: &Outcome, machine: Result<Outcome, String>) -> Opt
     Some(text)
 }
 
-#[test]
-#[ignore = "needs gcc -m32 and an x86 host"]
-fn the_machine_agrees_with_the_processor_it_runs_on() {
-    let setting = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seed = setting("NTGATE_HARDWARE_SEED").unwrap_or(1);
-    let per_row = setting("NTGATE_HARDWARE_CASES").map_or(PER_ROW, |n| n as usize);
-    let (rows, mut random) = (table::rows(), Random(seed));
-    let cases: Vec<Case> = rows
-        .iter()
-        .enumerate()
-        .flat_map(|(i, row)| (0..per_row).map(move |_| (i, row)))
-        .map(|(i, row)| generate::case(&mut random, i, row, false))
-        .collect();
+/// A number from the environment, to try more or others than the usual cases.
+fn setting(name: &str, usual: usize) -> usize {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// Runs all cases on both; the test fails with a report by name.
+fn judge(cases: &[Case], name: impl Fn(&Case) -> &'static str) {
     let mut wrong: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (case, outcome) in cases.iter().zip(host::run(&cases)) {
+    for (case, outcome) in cases.iter().zip(host::run(cases)) {
         let found = match outcome {
             Ok(outcome) => compare(case, &outcome, machine::run(case)),
             Err(text) => Some(text),
         };
-        wrong.entry(rows[case.row].name).or_default().extend(found);
+        wrong.entry(name(case)).or_default().extend(found);
     }
     let mut report = String::new();
     for (name, found) in wrong.iter().filter(|(_, found)| !found.is_empty()) {
@@ -71,4 +67,27 @@ fn the_machine_agrees_with_the_processor_it_runs_on() {
         report.extend(found.iter().take(3).map(String::as_str));
     }
     assert!(report.is_empty(), "of {} cases\n{report}", cases.len());
+}
+
+#[test]
+#[ignore = "needs gcc -m32 and an x86 host"]
+fn the_machine_agrees_with_the_processor_it_runs_on() {
+    let per_row = setting("NTGATE_HARDWARE_CASES", PER_ROW);
+    let (rows, mut random) = (table::rows(), Random(setting("NTGATE_HARDWARE_SEED", 1) as u64));
+    let cases: Vec<Case> = rows
+        .iter()
+        .enumerate()
+        .flat_map(|(i, row)| (0..per_row).map(move |_| (i, row)))
+        .map(|(i, row)| generate::case(&mut random, i, row, false))
+        .collect();
+    judge(&cases, |case| rows[case.row].name);
+}
+
+#[test]
+#[ignore = "needs gcc -m32 and an x86 host"]
+fn it_agrees_on_sequences_of_instructions() {
+    let count = SEQUENCES * setting("NTGATE_HARDWARE_CASES", PER_ROW);
+    let (rows, mut random) = (table::rows(), Random(setting("NTGATE_HARDWARE_SEED", 3) as u64));
+    let cases: Vec<Case> = (0..count).map(|_| generate::sequence(&mut random, 0, &rows)).collect();
+    judge(&cases, |_| "sequences");
 }

@@ -13,6 +13,8 @@ pub(super) mod sse;
 mod stack;
 mod strings;
 mod system;
+#[cfg(test)]
+mod tests;
 
 use iced_x86::Instruction;
 

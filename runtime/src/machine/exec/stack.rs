@@ -121,10 +121,10 @@ fn enter<W: Width>(core: &mut Core, op: &Op) -> Flow {
             return undo(core, stop);
         }
     }
-    if level > 0 {
-        if let Err(stop) = push(core, W::cut(frame)) {
-            return undo(core, stop);
-        }
+    if level > 0
+        && let Err(stop) = push(core, W::cut(frame))
+    {
+        return undo(core, stop);
     }
     core.set_sp(core.sp().wrapping_sub(size));
     core.set_reg(reg::BP, W::cut(frame));

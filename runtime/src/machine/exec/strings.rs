@@ -15,7 +15,10 @@ use super::operand::segment;
 /// Elements that one execution of a repeated instruction does at most.
 const PORTION: u32 = 4096;
 
-/// How an instruction repeats; in `Op::r2`.
+/// From how many elements on it pays to look for a way to do them at once.
+const BULK: u64 = 4;
+
+/// How an instruction repeats.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Repeat {
     Once,
@@ -31,6 +34,12 @@ trait Element {
     const SOURCE: bool;
     const DESTINATION: bool;
     fn step<W: Width>(core: &mut Core, op: &Op, source: u64, destination: u64) -> Flow;
+
+    /// Does up to `most` elements upwards at once, where that gives what one after the other gives; says how many it did.
+    #[inline(always)]
+    fn many<W: Width>(_: &mut Core, _: &Op, _source: u64, _destination: u64, _most: u64) -> u64 {
+        0
+    }
 }
 
 struct Movs;
@@ -47,6 +56,21 @@ impl Element for Movs {
         let value = core.load::<W>(op.seg, source)?;
         core.store(seg::ES, destination, value)
     }
+
+    fn many<W: Width>(core: &mut Core, op: &Op, source: u64, destination: u64, most: u64) -> u64 {
+        let (Some(from), Some(to)) = (core.readable(op.seg, source), core.writable(seg::ES, destination)) else {
+            return 0;
+        };
+        let size = u64::from(W::BYTES);
+        let count = (from.len.min(to.len) / size).min(most);
+        let bytes = (count * size) as usize;
+        // A destination that begins inside the source is filled with what was just copied.
+        let follows = to.start > from.start && to.start < from.start + bytes;
+        if follows || core.memory.copy_plain(from.start, to.start, bytes).is_none() {
+            return 0;
+        }
+        count
+    }
 }
 
 impl Element for Stos {
@@ -55,6 +79,15 @@ impl Element for Stos {
     #[inline(always)]
     fn step<W: Width>(core: &mut Core, _: &Op, _: u64, destination: u64) -> Flow {
         core.store(seg::ES, destination, core.reg::<W>(reg::AX))
+    }
+
+    fn many<W: Width>(core: &mut Core, _: &Op, _: u64, destination: u64, most: u64) -> u64 {
+        let Some(to) = core.writable(seg::ES, destination) else {
+            return 0;
+        };
+        let count = (to.len / u64::from(W::BYTES)).min(most);
+        let value = core.reg::<W>(reg::AX);
+        if core.memory.fill_plain(to.start, value, count as usize).is_none() { 0 } else { count }
     }
 }
 
@@ -113,16 +146,20 @@ fn portion<E: Element, W: Width, const REPEAT: u8>(core: &mut Core, op: &Op) -> 
     let bytes = u64::from(W::BYTES);
     let step = if core.flags.df() { bytes.wrapping_neg() } else { bytes };
     let most = if core.flags.system() & flags::TF != 0 { 1 } else { PORTION };
-    for _ in 0..most {
+    let mut left = u64::from(most);
+    while left > 0 {
+        if REPEAT == Repeat::Count as u8 && !core.flags.df() {
+            left -= bulk::<E, W>(core, op, mask, left - 1);
+        }
         if REPEAT != Repeat::Once as u8 && core.regs[reg::CX as usize] & mask == 0 {
             return Ok(());
         }
         let (source, destination) = (core.regs[reg::SI as usize] & mask, core.regs[reg::DI as usize] & mask);
         let flow = E::step::<W>(core, op, source, destination);
-        if let Err(stop) = flow {
-            if stop != Stop::Leave {
-                return Err(stop);
-            }
+        if let Err(stop) = flow
+            && stop != Stop::Leave
+        {
+            return Err(stop);
         }
         if E::SOURCE {
             advance(core, reg::SI, step, mask);
@@ -138,14 +175,40 @@ fn portion<E: Element, W: Width, const REPEAT: u8>(core: &mut Core, op: &Op) -> 
         if ends || core.regs[reg::CX as usize] & mask == 0 {
             return flow;
         }
-        core.retired += 1;
-        if flow.is_err() {
+        left -= 1;
+        // `Again` counts as an instruction itself.
+        if flow.is_err() || left == 0 {
             return Err(Stop::Again);
         }
+        core.retired += 1;
     }
     Err(Stop::Again)
 }
 
+/// Does what can be done at once of a counted repetition, at most `most` elements, but leaves its last element. Says how
+/// many it did.
+#[inline(always)]
+fn bulk<E: Element, W: Width>(core: &mut Core, op: &Op, mask: u64, most: u64) -> u64 {
+    let count = core.regs[reg::CX as usize] & mask;
+    if count.min(most) < BULK {
+        return 0;
+    }
+    let (source, destination) = (core.regs[reg::SI as usize] & mask, core.regs[reg::DI as usize] & mask);
+    // Not past the end of the address size, where offsets begin again at 0.
+    let room = |used: bool, at: u64| if used { (mask - at) / u64::from(W::BYTES) } else { u64::MAX };
+    let most = most.min(count - 1).min(room(E::SOURCE, source)).min(room(E::DESTINATION, destination));
+    let done = E::many::<W>(core, op, source, destination, most);
+    let bytes = done * u64::from(W::BYTES);
+    if E::SOURCE {
+        advance(core, reg::SI, bytes, mask);
+    }
+    if E::DESTINATION {
+        advance(core, reg::DI, bytes, mask);
+    }
+    advance(core, reg::CX, done.wrapping_neg(), mask);
+    core.retired += done;
+    done
+}
 /// The function's instance for an operand size and a repetition.
 macro_rules! repeated {
     ($element:ty, $size:expr, $repeat:expr) => {

@@ -122,7 +122,7 @@ fn cpuid(core: &mut Core, _: &Op) -> Flow {
     Ok(())
 }
 
-/// `RDTSC`: one tick an instruction. It ends its block, so that the count is exact.
+/// `RDTSC`: one tick an instruction, as counted when its block began. It ends the block, so two never read the same.
 fn rdtsc(core: &mut Core, _: &Op) -> Flow {
     if core.cr4 & CR4_TSD != 0 {
         core.privileged()?;

@@ -165,3 +165,6 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
     lower_string(instruction, op);
     Some(After::Next)
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,3 +31,6 @@ impl Core {
         if self.cpl == 0 { Ok(()) } else { Err(self.gp(0)) }
     }
 }
+
+#[cfg(test)]
+mod tests;

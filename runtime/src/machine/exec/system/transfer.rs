@@ -39,7 +39,7 @@ fn bound<W: Width>(core: &mut Core, op: &Op) -> Flow {
     let address = core.address(op);
     let wrap = u64::MAX >> (op.narrow & 63);
     let low = core.load::<W>(op.seg, address)?;
-    let high = core.load::<W>(op.seg, address + u64::from(W::BYTES) & wrap)?;
+    let high = core.load::<W>(op.seg, (address + u64::from(W::BYTES)) & wrap)?;
     let index = core.reg::<W>(op.r1).sx() as i64;
     if index < low.sx() as i64 || index > high.sx() as i64 {
         return Err(core.raise(Vector::BoundRange, 0));

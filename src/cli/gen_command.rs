@@ -1,0 +1,76 @@
+//! `ntgate gen`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use ntgate_gen::emit::{Format, Options, emit};
+use ntgate_gen::{Arch, Encoding, Shape};
+
+use super::input::ListArg;
+use super::{Failure, output};
+
+/// Generate stubs, tables or the list itself in one of several formats
+#[derive(Debug, clap::Args)]
+#[command(after_help = super::STATUS_HELP)]
+pub(super) struct Args {
+    #[command(flatten)]
+    list: ListArg,
+    /// The architecture: i386, amd64, arm64, or another name of theirs
+    #[arg(long)]
+    arch: Arch,
+    /// The shape of the stubs; the one of the systems in longest use if none is given
+    #[arg(long, value_parser = PossibleValuesParser::new(shape_names()))]
+    shape: Option<String>,
+    /// What to write
+    #[arg(long, value_name = "FORMAT", value_parser = format_parser())]
+    emit: Format,
+    /// Whose encoding of a move between registers; that of the shape's system if none is given
+    #[arg(long, value_parser = encoding_parser())]
+    encoding: Option<Encoding>,
+    /// Write to this file, and only if that changes it, instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Write nothing; exit status 1 if the file is not what would be written
+    #[arg(long, requires = "output")]
+    check: bool,
+}
+
+/// The shapes of all architectures. A name may mean another shape on another architecture.
+fn shape_names() -> Vec<&'static str> {
+    let mut names: Vec<&str> = Vec::new();
+    for shape in Arch::ALL.into_iter().flat_map(Shape::of) {
+        if !names.contains(&shape.name()) {
+            names.push(shape.name());
+        }
+    }
+    names
+}
+
+fn format_parser() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.iter().map(|format| format.name())).try_map(|name| name.parse::<Format>())
+}
+
+fn encoding_parser() -> impl TypedValueParser<Value = Encoding> {
+    PossibleValuesParser::new(Encoding::ALL.map(Encoding::name)).try_map(|name| name.parse::<Encoding>())
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let mut options = Options::new(args.arch, args.emit);
+    let shape = args.shape.as_deref().map(|name| Shape::from_name(args.arch, name)).transpose();
+    options.shape = shape.map_err(|error| Failure::input(error.to_string()))?;
+    options.encoding = args.encoding;
+    let input = args.list.read()?;
+    let bytes = emit(&input.list, &options).map_err(|error| Failure::input(error.to_string()))?;
+    let Some(path) = &args.output else {
+        return output::write(&bytes);
+    };
+    if !args.check {
+        return output::write_file(path, &bytes);
+    }
+    match fs::read(path) {
+        Ok(old) if old == bytes => Ok(()),
+        Ok(_) => Err(Failure::new(Failure::FALSE, format!("{} is not what {} gives", path.display(), input.name))),
+        Err(error) => Err(Failure::new(Failure::FALSE, format!("cannot read {}: {error}", path.display()))),
+    }
+}

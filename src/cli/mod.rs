@@ -1,0 +1,91 @@
+//! The command line: one file a subcommand, each of which reads its arguments, calls the library, and prints.
+
+mod boot;
+mod completions;
+mod gen_command;
+mod image;
+mod input;
+mod man;
+mod output;
+mod prove;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What every subcommand ends with, unless its help says otherwise.
+const STATUS_HELP: &str = "\
+Exit status:
+  0  done, and true
+  1  a proof or a comparison failed
+  2  bad input or usage, or an output that cannot be written
+  3  an outside program is missing or failed";
+
+/// NT system-service stubs and tables from one list, and their proof on a bundled x86 machine.
+#[derive(Debug, Parser)]
+#[command(name = "ntgate", version, after_help = STATUS_HELP, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Prove(prove::Args),
+    Gen(gen_command::Args),
+    Image(image::Args),
+    Boot(boot::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// How a subcommand ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Failure {
+    status: u8,
+    /// One line for standard error; empty if everything has been said.
+    message: String,
+}
+
+impl Failure {
+    /// Something failed that was to be proven or to be the same.
+    const FALSE: u8 = 1;
+    /// Bad input or usage.
+    const INPUT: u8 = 2;
+    /// An outside program is missing or failed.
+    const OUTSIDE: u8 = 3;
+
+    fn new(status: u8, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    fn input(message: impl Into<String>) -> Self {
+        Self::new(Self::INPUT, message)
+    }
+
+    /// Everything has been said.
+    fn silent(status: u8) -> Self {
+        Self::new(status, "")
+    }
+}
+
+/// Runs the program.
+pub(crate) fn run() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Prove(args) => prove::run(&args),
+        Command::Gen(args) => gen_command::run(&args),
+        Command::Image(args) => image::run(&args),
+        Command::Boot(args) => boot::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                output::complain(&format!("ntgate: error: {}\n", failure.message));
+            }
+            ExitCode::from(failure.status)
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Standard output, standard error, files.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use ntgate_gen::build::write_if_changed;
+
+use super::Failure;
+
+/// Writes to standard output. Whoever reads it may have seen enough and closed it: that is no error.
+pub(super) fn write(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::input(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes to standard error. If even that fails there is nobody to tell.
+pub(super) fn complain(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Writes a file, whole or not at all, unless it has these bytes already.
+pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    write_if_changed(path, bytes)
+        .map(|_| ())
+        .map_err(|error| Failure::input(format!("cannot write {}: {error}", path.display())))
+}
+
+/// Whether standard output takes colours.
+pub(super) fn stdout_has_color() -> bool {
+    io::stdout().is_terminal() && wants_color()
+}
+
+/// Whether standard error takes colours.
+pub(super) fn stderr_has_color() -> bool {
+    io::stderr().is_terminal() && wants_color()
+}
+
+/// <https://no-color.org>, and terminals that have none.
+fn wants_color() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|value| value != "dumb")
+}

@@ -1,0 +1,105 @@
+//! `ntgate prove`.
+
+use std::io::{self, IsTerminal};
+
+use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use indicatif::{ProgressBar, ProgressStyle};
+use ntgate_gen::{Arch, Shape};
+use ntgate_runtime::prove::{MachineKind, Options, ProveError, prove};
+
+use super::input::ListArg;
+use super::{Failure, output};
+
+/// Prove every stub of a list: boot a small NT kernel on every CPU, call every service every way, judge what arrived
+#[derive(Debug, clap::Args)]
+#[command(after_help = super::STATUS_HELP)]
+pub(super) struct Args {
+    #[command(flatten)]
+    list: ListArg,
+    /// The architecture to prove: i386, or all that can be proven
+    #[arg(long, value_name = "ARCH", default_value = "all", value_parser = parse_arch)]
+    arch: ArchChoice,
+    /// Prove this shape only; may be given more than once
+    #[arg(long, value_name = "SHAPE", value_parser = shape_parser())]
+    shape: Vec<Shape>,
+    /// Where the guest runs
+    #[arg(long, value_enum, default_value = "bundled")]
+    machine: MachineArg,
+    /// Prove the prover too: break every stub in every way, and demand that each mutant is rejected
+    #[arg(long)]
+    mutate: bool,
+    /// Print JSON (docs/json.md) instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ArchChoice {
+    All,
+    One(Arch),
+}
+
+fn parse_arch(text: &str) -> Result<ArchChoice, String> {
+    if text == "all" {
+        return Ok(ArchChoice::All);
+    }
+    text.parse().map(ArchChoice::One).map_err(|error: ntgate_gen::model::UnknownName| format!("{error}, all"))
+}
+
+/// The shapes of i386: no other can be proven yet.
+fn shape_parser() -> impl TypedValueParser<Value = Shape> {
+    let names = Shape::of(Arch::I386).iter().map(|shape| shape.name());
+    PossibleValuesParser::new(names).try_map(|name| Shape::from_name(Arch::I386, &name))
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum MachineArg {
+    /// The bundled machine
+    Bundled,
+    /// The bundled machine and QEMU: their logs have to be the same, and QEMU's is judged
+    Qemu,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    if let ArchChoice::One(arch @ (Arch::Amd64 | Arch::Arm64)) = args.arch {
+        return Err(Failure::input(format!("stubs for {arch} cannot be proven yet; i386 can")));
+    }
+    let input = args.list.read()?;
+    let mut options = Options::default();
+    options.shapes.clone_from(&args.shape);
+    options.mutate = args.mutate;
+    options.machine = match args.machine {
+        MachineArg::Bundled => MachineKind::Bundled,
+        MachineArg::Qemu => MachineKind::Qemu,
+    };
+    let bar = progress_bar(args);
+    let report = prove(&input.list, &input.name, &options, &|done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    let report = report.map_err(|error| failure(&error))?;
+    let text = if args.json { report.to_json() } else { report.render(output::stdout_has_color()) };
+    output::write(text.as_bytes())?;
+    if report.holds() { Ok(()) } else { Err(Failure::silent(Failure::FALSE)) }
+}
+
+/// Only for what takes long enough to be waited for, and only where somebody waits.
+fn progress_bar(args: &Args) -> ProgressBar {
+    let slow = args.mutate || matches!(args.machine, MachineArg::Qemu);
+    if !slow || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} boots");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn failure(error: &ProveError) -> Failure {
+    let status = match error {
+        error if error.is_input() => Failure::INPUT,
+        error if error.is_outside() => Failure::OUTSIDE,
+        _ => Failure::FALSE,
+    };
+    Failure::new(status, error.to_string())
+}

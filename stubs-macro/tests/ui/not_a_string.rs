@@ -1,0 +1,3 @@
+ntgate_stubs_macro::stubs! { list = sysfuncs, arch = "i386" }
+
+fn main() {}

@@ -1,0 +1,3 @@
+ntgate_stubs_macro::stubs! { list = "tests/small.lst", arch = "i386", abi = "stdcall" }
+
+fn main() {}

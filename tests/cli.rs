@@ -1,0 +1,355 @@
+//! The program as its users meet it: exit status, standard output, standard error, files.
+
+mod support;
+
+use std::fs;
+use std::process::Stdio;
+
+use support::{Outcome, Sandbox};
+
+/// Two services, of no and of three arguments.
+const SMALL: &str = "NtNone 0\nNtThree 3\n";
+
+#[test]
+fn prove_says_what_is_proven() {
+    let sandbox = Sandbox::new();
+    sandbox.write("small.lst", SMALL);
+    let outcome = sandbox.run(&["prove", "small.lst"]).status(0).no_stderr();
+    let text = outcome.stdout();
+    // The time is the only thing that changes.
+    let (text, _) = text.rsplit_once(", in ").expect("it tells the time");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn prove_takes_the_built_in_list() {
+    let outcome = Sandbox::new().run(&["prove", "--shape", "shared-edx", "--arch", "i386"]).status(0).no_stderr();
+    assert_eq!(outcome.stdout().matches("298/298").count(), 5, "{}", outcome.stdout());
+}
+
+#[test]
+fn prove_takes_only_the_shapes_that_are_named() {
+    let arguments = ["prove", "-", "--shape", "zw", "--shape", "int2e", "--shape", "zw"];
+    let outcome = Sandbox::new().run_with(&arguments, SMALL).status(0);
+    let rows: Vec<&str> = outcome.stdout().lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(rows, ["shape", "int2e", "zw", "proven:"]);
+}
+
+#[test]
+fn prove_mutates() {
+    let outcome = Sandbox::new().run_with(&["prove", "-", "--mutate", "--shape", "int2e"], SMALL).status(0).no_stderr();
+    let text = outcome.stdout();
+    // 12 of stubs and bytes on 2 services less one that is its original; 2 of the pair of neighbours.
+    assert!(text.contains("\n25 mutants, 25 rejected, 0 survived; 1 more are their originals\n"), "{text}");
+    assert!(text.contains("not counted: ret-plain of NtNone (int2e): "), "{text}");
+}
+
+#[test]
+fn prove_speaks_json() {
+    let outcome = Sandbox::new().run_with(&["prove", "-", "--json", "--mutate"], SMALL).status(0).no_stderr();
+    let json: serde_json::Value = serde_json::from_str(outcome.stdout()).expect("it is JSON");
+    assert_eq!(json["version"], 1);
+    assert_eq!(json["list"], "<stdin>");
+    assert_eq!(json["services"], 2);
+    let runs = json["runs"].as_array().expect("runs are an array");
+    // Six shapes on five CPUs, and `sysenter` on two.
+    assert_eq!(runs.len(), 6 * 5 + 2);
+    for run in runs {
+        assert_eq!((&run["arch"], &run["profile"]), (&"i386".into(), &"srv2003".into()));
+        assert_eq!((&run["proven"], &run["total"]), (&2.into(), &2.into()));
+        assert_eq!(run["failures"].as_array().map(Vec::len), Some(0));
+        assert!(["int2e", "sysenter", "zw"].contains(&run["entry"].as_str().expect("a name")));
+    }
+    assert_eq!(json["mutants"]["total"], json["mutants"]["rejected"]);
+    assert_eq!(json["mutants"]["survivors"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn mistakes_of_a_list_are_all_told() {
+    let list = "NtA 1\nNtB\nNtA 2\nFoo 3\n";
+    for arguments in [&["prove", "-"][..], &["gen", "-", "--arch", "i386", "--emit", "gas"]] {
+        let outcome = Sandbox::new().run_with(arguments, list).status(2).no_stdout();
+        let heads: Vec<&str> = outcome.stderr().lines().filter(|line| line.starts_with("<stdin>:")).collect();
+        assert_eq!(heads.len(), 3, "{}", outcome.stderr());
+        for (head, place) in heads.iter().zip(["<stdin>:2:", "<stdin>:3:", "<stdin>:4:"]) {
+            assert!(head.starts_with(place) && head.contains(" error: "), "{head}");
+        }
+    }
+}
+
+#[test]
+fn bad_lists_are_one_clear_message() {
+    let sandbox = Sandbox::new();
+    sandbox.write("empty.lst", "");
+    sandbox.write("comments.lst", "# nothing\n\n   # at all\n");
+    sandbox.write_bytes("garbage.lst", &[0x7F, b'E', b'L', b'F', 0, 1, 0xFF, 0xFE, 0x80, b'\n', 0]);
+    sandbox.write("base.lst", "#! table win32k base=0x1000\nNtGdi 2\n");
+    fs::create_dir(sandbox.path("directory")).expect("it is made");
+    for (list, message) in [
+        ("empty.lst", "empty.lst:1:1: error: "),
+        ("comments.lst", "comments.lst:"),
+        ("garbage.lst", "garbage.lst:1:"),
+        ("base.lst", "ntgate: error: the first table, win32k, has base 0x1000"),
+        ("directory", "ntgate: error: cannot read directory: "),
+        ("missing.lst", "ntgate: error: cannot read missing.lst: "),
+    ] {
+        let outcome = sandbox.run(&["prove", list]).status(2).no_stdout();
+        assert!(outcome.stderr().starts_with(message), "{list}: {}", outcome.stderr());
+        // And nothing is written where something was to be.
+        let arguments = ["image", list, "--arch", "i386", "-o", "out.elf"];
+        sandbox.run(&arguments).status(2).no_stdout();
+        assert!(!sandbox.path("out.elf").exists(), "{list}");
+    }
+}
+
+#[test]
+fn warnings_do_not_stop_anything() {
+    let outcome = Sandbox::new().run_with(&["gen", "-", "--arch", "i386", "--emit", "list"], "NtA 010\n").status(0);
+    assert!(outcome.stderr().starts_with("<stdin>:1:5: warning: "), "{}", outcome.stderr());
+    assert!(outcome.stdout().contains("NtA 10"), "{}", outcome.stdout());
+}
+
+#[test]
+fn gen_writes_every_format() {
+    let sandbox = Sandbox::new();
+    sandbox.write("small.lst", SMALL);
+    for format in ["gas", "json", "list", "table", "bin"] {
+        let base = ["gen", "small.lst", "--arch", "x86", "--shape", "int2e", "--emit", format];
+        let shown = sandbox.run(&base).status(0).no_stderr();
+        assert!(!shown.stdout_bytes().is_empty());
+        let file = format!("out.{format}");
+        let mut with_file = base.to_vec();
+        with_file.extend(["-o", &file]);
+        sandbox.run(&with_file).status(0).no_stdout().no_stderr();
+        assert_eq!(fs::read(sandbox.path(&file)).expect("it is written"), shown.stdout_bytes(), "{format}");
+    }
+}
+
+#[test]
+fn gen_takes_shape_and_encoding() {
+    let run = |encoding| {
+        let arguments = ["gen", "-", "--arch", "i386", "--shape", "sysenter", "--emit", "bin", "--encoding", encoding];
+        Sandbox::new().run_with(&arguments, "NtA 0\n").status(0).stdout_bytes().to_vec()
+    };
+    let has = |bytes: &[u8], wanted: [u8; 2]| bytes.windows(2).any(|pair| pair == wanted);
+    assert!(has(&run("msvc"), [0x8B, 0xD4]) && has(&run("gnu"), [0x89, 0xE2]));
+}
+
+#[test]
+fn gen_checks_without_writing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("small.lst", SMALL);
+    let arguments = ["gen", "small.lst", "--arch", "i386", "--emit", "gas", "-o", "out.s"];
+    let check = ["gen", "small.lst", "--arch", "i386", "--emit", "gas", "-o", "out.s", "--check"];
+    let outcome = sandbox.run(&check).status(1).no_stdout();
+    assert!(outcome.stderr().starts_with("ntgate: error: cannot read out.s: "), "{}", outcome.stderr());
+    assert!(!sandbox.path("out.s").exists());
+    sandbox.run(&arguments).status(0);
+    sandbox.run(&check).status(0).no_stdout().no_stderr();
+    sandbox.write("out.s", "other\n");
+    let outcome = sandbox.run(&check).status(1).no_stdout();
+    assert_eq!(outcome.stderr(), "ntgate: error: out.s is not what small.lst gives\n");
+    assert_eq!(fs::read_to_string(sandbox.path("out.s")).expect("it stays"), "other\n");
+}
+
+#[test]
+fn outputs_that_cannot_be_written_are_told() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("directory")).expect("it is made");
+    for target in ["directory", "no/such/file", ""] {
+        let arguments = ["gen", "-", "--arch", "i386", "--emit", "gas", "-o", target];
+        let outcome = sandbox.run_with(&arguments, SMALL).status(2).no_stdout();
+        assert_eq!(
+            outcome.stderr().lines().count(),
+            if target.is_empty() { outcome.stderr().lines().count() } else { 1 }
+        );
+    }
+    // A list with a mistake leaves the old output alone.
+    sandbox.write("out.s", "old\n");
+    let arguments = ["gen", "-", "--arch", "i386", "--emit", "gas", "-o", "out.s"];
+    sandbox.run_with(&arguments, "NtA x\n").status(2);
+    assert_eq!(fs::read_to_string(sandbox.path("out.s")).expect("it stays"), "old\n");
+}
+
+#[test]
+fn bad_usage_is_status_2() {
+    let sandbox = Sandbox::new();
+    for arguments in [
+        &["prove", "--shape", "nonsense"][..],
+        &["prove", "--arch", "vax"],
+        &["prove", "--arch", "amd64"],
+        &["gen", "--arch", "i386"],
+        &["gen", "--emit", "gas"],
+        &["gen", "--arch", "i386", "--emit", "cobol"],
+        &["image", "--arch", "i386"],
+        &["image", "--arch", "arm64", "-o", "x"],
+        &["boot"],
+        &["boot", "x", "--cpu", "z80"],
+        &["nonsense"],
+        &[],
+    ] {
+        let outcome = sandbox.run(arguments).status(2).no_stdout();
+        assert!(!outcome.stderr().is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_error() {
+    let sandbox = Sandbox::new();
+    for arguments in [&["gen", "--arch", "i386", "--emit", "gas"][..], &["prove", "--shape", "zw"], &["man"]] {
+        let mut child =
+            sandbox.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told() {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let sandbox = Sandbox::new();
+    let output = sandbox.command(&["man"]).stdout(full).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("ntgate: error: cannot write to standard output: "));
+}
+
+#[test]
+fn completions_and_manual_name_every_subcommand() {
+    let sandbox = Sandbox::new();
+    let subcommands = ["prove", "gen", "image", "boot", "completions", "man"];
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let outcome = sandbox.run(&["completions", shell]).status(0).no_stderr();
+        assert!(subcommands.iter().all(|name| outcome.stdout().contains(name)), "{shell}");
+    }
+    let manual = sandbox.run(&["man"]).status(0).no_stderr();
+    assert!(subcommands.iter().all(|name| manual.stdout().contains(name)));
+    assert!(manual.stdout().starts_with(".ie"), "it is roff");
+}
+
+#[test]
+fn an_image_boots_and_its_status_is_that_of_qemu() {
+    let sandbox = Sandbox::new();
+    sandbox.write("small.lst", SMALL);
+    sandbox.run(&["image", "small.lst", "--arch", "i386", "-o", "proof.elf"]).status(0).no_stdout().no_stderr();
+    // The guest writes 0 to its exit port.
+    for cpu in ["486", "core2"] {
+        let outcome = sandbox.run(&["boot", "proof.elf", "--cpu", cpu]).status(1).no_stderr();
+        let log = outcome.stdout();
+        assert!(log.starts_with("ntgate 1 profile srv2003 services 2 sets 7\ncpu cpuid "), "{log}");
+        assert!(log.lines().last().is_some_and(|line| line.starts_with("done ")), "{log}");
+    }
+}
+
+/// A multiboot image whose header says where its bytes go: the code, at 100020h.
+fn flat_image(code: &[u8]) -> Vec<u8> {
+    let (magic, flags) = (0x1BAD_B002u32, 0x1_0000u32);
+    let checksum = 0u32.wrapping_sub(magic).wrapping_sub(flags);
+    let (start, entry) = (0x10_0000u32, 0x10_0020u32);
+    let header = [magic, flags, checksum, start, start, 0, 0, entry];
+    let mut image: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
+    image.extend_from_slice(code);
+    image
+}
+
+#[test]
+fn every_way_a_guest_can_end_has_a_status() {
+    let sandbox = Sandbox::new();
+    for (code, status, message) in [
+        // mov al,3; out 0F4h,al
+        (&[0xB0, 3, 0xE6, 0xF4][..], 7, ""),
+        // cli; hlt
+        (&[0xFA, 0xF4], 4, "halted"),
+        // ud2 without an IDT
+        (&[0x0F, 0x0B], 4, "triple fault"),
+        // jmp $
+        (&[0xEB, 0xFE], 6, "budget"),
+    ] {
+        sandbox.write_bytes("image", &flat_image(code));
+        let outcome = sandbox.run(&["boot", "image", "--budget", "100000"]).status(status).no_stdout();
+        assert_eq!(outcome.stderr().lines().count(), usize::from(!message.is_empty()), "{}", outcome.stderr());
+        assert!(outcome.stderr().contains(message), "{}", outcome.stderr());
+    }
+    // mov al,'x'; out 0E9h,al; jmp $: what was printed before is not lost.
+    sandbox.write_bytes("image", &flat_image(&[0xB0, b'x', 0xE6, 0xE9, 0xEB, 0xFE]));
+    assert_eq!(sandbox.run(&["boot", "image", "--budget", "1000"]).status(6).stdout(), "x");
+}
+
+#[test]
+fn images_that_are_none_are_told() {
+    let sandbox = Sandbox::new();
+    sandbox.write("small.lst", SMALL);
+    sandbox.run(&["image", "small.lst", "--arch", "i386", "-o", "proof.elf"]).status(0);
+    let elf = fs::read(sandbox.path("proof.elf")).expect("it is written");
+    sandbox.write_bytes("cut.elf", &elf[..elf.len() / 2]);
+    sandbox.write_bytes("head.elf", &elf[..40]);
+    sandbox.write("text", "this is no image\n");
+    sandbox.write("empty", "");
+    fs::create_dir(sandbox.path("directory")).expect("it is made");
+    // This program is an ELF file too, but not a multiboot one.
+    fs::copy(env!("CARGO_BIN_EXE_ntgate"), sandbox.path("program")).expect("it is copied");
+    for image in ["cut.elf", "head.elf", "text", "empty", "directory", "program", "missing"] {
+        let outcome = sandbox.run(&["boot", image]).status(2).no_stdout();
+        assert_eq!(outcome.stderr().lines().count(), 1, "{image}: {}", outcome.stderr());
+        assert!(outcome.stderr().starts_with("ntgate: error: cannot "), "{image}: {}", outcome.stderr());
+    }
+    // Segments that do not fit.
+    sandbox.write_bytes("large", &{
+        let mut image = flat_image(&[0xFA, 0xF4]);
+        for (at, value) in [(12, 0x4000_0000u32), (16, 0x4000_0000), (28, 0x4000_0020)] {
+            image[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        }
+        image
+    });
+    sandbox.run(&["boot", "large"]).status(2).no_stdout();
+}
+
+#[test]
+fn a_machine_that_is_not_there_is_status_3() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command(&["prove", "--machine", "qemu"]);
+    let outcome = Outcome::of(command.env("PATH", sandbox.path("")).output().expect("it runs"));
+    let outcome = outcome.status(3).no_stdout();
+    assert_eq!(
+        outcome.stderr(),
+        "ntgate: error: qemu-system-i386 is not on the PATH; install the package qemu-system-x86\n"
+    );
+}
+
+/// A program that goes by QEMU's name.
+#[cfg(unix)]
+fn with_fake_qemu(sandbox: &Sandbox, script: &str) -> Outcome {
+    use std::os::unix::fs::PermissionsExt;
+    sandbox.write("qemu-system-i386", &format!("#!/bin/sh\n{script}\n"));
+    let permissions = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(sandbox.path("qemu-system-i386"), permissions).expect("it is ours");
+    sandbox.write("small.lst", "NtA 1\n");
+    let mut command = sandbox.command(&["prove", "small.lst", "--shape", "int2e", "--machine", "qemu"]);
+    let old = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(sandbox.path("")).chain(std::env::split_paths(&old)));
+    Outcome::of(command.env("PATH", path.expect("it is a path")).output().expect("it runs"))
+}
+
+#[cfg(unix)]
+#[test]
+fn a_machine_that_fails_is_status_3() {
+    let outcome = with_fake_qemu(&Sandbox::new(), "echo 'no such thing' >&2; exit 1").status(3).no_stdout();
+    assert_eq!(outcome.stderr(), "ntgate: error: qemu-system-i386 failed: no such thing\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_machine_that_says_nothing_proves_nothing() {
+    let outcome = with_fake_qemu(&Sandbox::new(), "exit 0").status(1).no_stdout();
+    assert!(outcome.stderr().starts_with("ntgate: error: the guest did not boot on pentium: QEMU ended without"));
+}
+
+#[test]
+#[ignore = "needs qemu-system-i386"]
+fn qemu_gives_the_same_verdicts() {
+    let outcome = Sandbox::new().run(&["prove", "--machine", "qemu"]).status(0).no_stderr();
+    assert_eq!(outcome.stdout().matches("298/298").count(), 6 * 4 + 2, "{}", outcome.stdout());
+    assert!(outcome.stdout().contains("note: 486 is left out"), "{}", outcome.stdout());
+}
