@@ -1,117 +1,114 @@
-//! Outputs against tools that are not ours: GNU as must make our bytes of our text, objdump must read our bytes as
-//! our instructions, gcc must compile the tables.
+//! Stubs against tools that are not ours: GNU as must make our bytes of our text, for arm64 llvm-mc must, and objdump
+//! must read our bytes as our instructions. Tables are in `oracle_tables.rs`.
 //!
-//! `cargo test -p ntgate-gen --test oracle -- --ignored`, on a machine with binutils and `gcc -m32`.
+//! `cargo test -p ntgate-gen --test oracle -- --ignored`, on a machine with binutils and llvm.
 
-use std::path::Path;
-use std::process::Command;
+mod tools;
 
 use ntgate_gen::emit::{Format, Options, emit};
-use ntgate_gen::stub::{self, Stub};
-use ntgate_gen::{Arch, Encoding, ServiceList, Shape, read_list};
+use ntgate_gen::stub::{self, Code, CodeRelocation, Stub};
+use ntgate_gen::{Arch, Encoding, ServiceList, Shape};
 use tempfile::TempDir;
 
-/// Docs that an assembler could take for something else, and every argument count that there can be.
-fn stress_list() -> ServiceList {
-    let mut text = String::from(
-        "NtDoc1 0 # 1 \"file.c\"\nNtDoc2 1 # /* open\nNtDoc3 2 # */ \\\nNtDoc4 3 # #if 0\nNtWide 63 @0xfff\n",
-    );
-    text.push_str("#! table win32k base=0x1000\n");
-    for args in 0..=63 {
-        text.push_str(&format!("NtGdi{args} {args} @{:#x}\n", 0x1000 + 40 * args));
-    }
-    read_list("stress.lst", text.as_bytes()).unwrap_or_else(|diagnostics| panic!("{diagnostics}")).list
-}
+use tools::{lists, run, write};
 
-fn lists() -> [ServiceList; 2] {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sysfuncs.lst");
-    let bytes = std::fs::read(path).expect("the list is there");
-    let default = read_list("sysfuncs.lst", &bytes).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
-    [default.list, stress_list()]
+fn shapes() -> impl Iterator<Item = Shape> {
+    Arch::ALL.into_iter().flat_map(Shape::of).copied()
 }
 
 fn options(format: Format, shape: Shape, encoding: Encoding) -> Options {
-    Options::new(Arch::I386, format).shape(shape).encoding(encoding)
-}
-
-/// Runs a tool in a directory; what it prints.
-fn run(directory: &TempDir, program: &str, args: &[&str]) -> String {
-    let output = Command::new(program).args(args).current_dir(directory).output();
-    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && errors.is_empty(), "{program} {args:?}: {errors}");
-    String::from_utf8(output.stdout).expect("it prints text")
-}
-
-fn write(directory: &TempDir, name: &str, bytes: &[u8]) {
-    std::fs::write(directory.path().join(name), bytes).expect("it can be written");
+    Options::new(shape.arch(), format).shape(shape).encoding(encoding)
 }
 
 /// Assembles our text; the bytes of the code section.
-fn assemble(directory: &TempDir, gas: &[u8]) -> Vec<u8> {
+fn assemble(directory: &TempDir, arch: Arch, gas: &[u8]) -> Vec<u8> {
     write(directory, "x.s", gas);
-    run(directory, "as", &["--32", "-o", "x.o", "x.s"]);
-    run(directory, "objcopy", &["-O", "binary", "-j", ".text", "x.o", "x.bin"]);
+    let (assembler, copier) = match arch {
+        Arch::I386 => (["as", "--32"].as_slice(), "objcopy"),
+        Arch::Amd64 => (["as", "--64"].as_slice(), "objcopy"),
+        Arch::Arm64 => (["llvm-mc", "-triple=aarch64", "-filetype=obj"].as_slice(), "llvm-objcopy"),
+    };
+    run(directory, assembler[0], &[&assembler[1..], &["-o", "x.o", "x.s"]].concat());
+    run(directory, copier, &["-O", "binary", "-j", ".text", "x.o", "x.bin"]);
     std::fs::read(directory.path().join("x.bin")).expect("objcopy made it")
 }
 
 #[test]
-#[ignore = "needs GNU as and gcc"]
+#[ignore = "needs binutils and llvm"]
 fn as_makes_our_bytes() {
     let directory = tempfile::tempdir().expect("a directory");
     for (index, list) in lists().iter().enumerate() {
-        for shape in Shape::ALL {
+        for shape in shapes() {
             for encoding in Encoding::ALL {
                 let what = format!("list {index}, {shape}, {encoding}");
                 let gas = emit(list, &options(Format::Gas, shape, encoding)).expect("it is text");
-                let assembled = assemble(&directory, &gas);
-                assert_eq!(assembled, our_bytes(list, shape, encoding), "{what}");
+                let assembled = assemble(&directory, shape.arch(), &gas);
+                assert!(assembled == our_bytes(list, shape, encoding), "{what}");
                 if !shape.is_kernel() {
                     let bin = emit(list, &options(Format::Bin, shape, encoding)).expect("it has no relocations");
-                    assert_eq!(assembled, bin, "{what}");
+                    assert!(assembled == bin, "{what}");
                 }
             }
         }
     }
 }
 
-/// The stubs at multiples of 16 bytes. The linker's fields hold what as leaves there for ELF: the distance is from the
-/// end of the field, and so -4.
+/// The stubs at multiples of 16 bytes. The linker's fields hold what as leaves there for ELF: on i386 the distance from
+/// the end of the field, which is -4; on amd64 it is in the relocation.
 fn our_bytes(list: &ServiceList, shape: Shape, encoding: Encoding) -> Vec<u8> {
     let mut bytes = Vec::new();
     for service in list.services() {
         let mut code = stub::build(shape, service, encoding).encode().expect("a built stub encodes");
-        for relocation in &code.relocations {
+        for relocation in code.relocations.iter().filter(|_| shape.arch() == Arch::I386) {
             code.bytes[relocation.offset..relocation.offset + 4].copy_from_slice(&(-4i32).to_le_bytes());
         }
-        bytes.resize(bytes.len().next_multiple_of(16), 0xcc);
+        let filler = if shape.arch() == Arch::Arm64 { 0 } else { 0xcc };
+        bytes.resize(bytes.len().next_multiple_of(16), filler);
         bytes.extend(code.bytes);
     }
     bytes
 }
 
 #[test]
-#[ignore = "needs GNU as and gcc"]
+#[ignore = "needs binutils and llvm"]
 fn as_makes_our_symbols_and_relocations() {
     let directory = tempfile::tempdir().expect("a directory");
     let [list, _] = lists();
-    for shape in Shape::ALL {
+    for shape in shapes().filter(|shape| shape.arch() != Arch::Arm64) {
         let gas = emit(&list, &options(Format::Gas, shape, shape.default_encoding())).expect("it is text");
-        assemble(&directory, &gas);
+        assemble(&directory, shape.arch(), &gas);
+        let digits = 2 * shape.arch().word_bytes() as usize;
         let symbols = run(&directory, "nm", &["x.o"]);
         let relocations = run(&directory, "objdump", &["-r", "x.o"]);
         let mut expected = 0;
         for (start, stub) in placed(&list, shape) {
             for symbol in &stub.symbols {
-                assert!(symbols.contains(&format!("{start:08x} T {symbol}\n")), "{symbol} at {start:x}");
+                let row = format!("{start:0digits$x} T {symbol}\n");
+                assert!(symbols.contains(&row), "{symbol} at {start:x}");
             }
-            for relocation in stub.encode().expect("a built stub encodes").relocations {
-                let row = format!("{:08x} R_386_PC32        {}\n", start + relocation.offset, relocation.symbol);
-                assert!(relocations.contains(&row), "{row}");
+            let code = stub.encode().expect("a built stub encodes");
+            for relocation in &code.relocations {
+                let offset = start + relocation.offset;
+                let row = relocations.lines().find(|row| row.starts_with(&format!("{offset:0digits$x} ")));
+                let words: Vec<_> = row.unwrap_or_default().split_whitespace().collect();
+                assert_eq!(words[1..], relocation_words(shape, &code, relocation), "{offset:x}");
                 expected += 1;
             }
         }
-        assert_eq!(relocations.matches("R_386").count(), expected, "{shape}");
+        assert_eq!(relocations.matches(" R_").count(), expected, "{shape}");
+    }
+}
+
+/// The type and the value of a relocation in objdump's words. On amd64 as lets the linker send a jump through a table;
+/// where there is none this is the distance to the symbol, too.
+fn relocation_words(shape: Shape, code: &Code, relocation: &CodeRelocation) -> [String; 2] {
+    let is_jump = code.bytes[relocation.offset - 1] == 0xe9;
+    match shape.arch() {
+        Arch::I386 => ["R_386_PC32".to_owned(), relocation.symbol.clone()],
+        _ => {
+            let kind = if is_jump { "R_X86_64_PLT32" } else { "R_X86_64_PC32" };
+            [kind.to_owned(), format!("{}-0x0000000000000004", relocation.symbol)]
+        }
     }
 }
 
@@ -128,17 +125,19 @@ fn placed(list: &ServiceList, shape: Shape) -> Vec<(usize, Stub)> {
 }
 
 #[test]
-#[ignore = "needs GNU as and gcc"]
+#[ignore = "needs binutils and llvm"]
 fn objdump_reads_our_instructions() {
     let directory = tempfile::tempdir().expect("a directory");
     let [list, _] = lists();
-    for shape in Shape::ALL {
+    for shape in shapes().filter(|shape| shape.arch() != Arch::Arm64) {
+        let machine = if shape.arch() == Arch::I386 { "i386" } else { "i386:x86-64" };
         for encoding in Encoding::ALL {
             for service in list.services().step_by(37) {
                 let stub = stub::build(shape, service, encoding);
                 let code = stub.encode().expect("a built stub encodes");
                 write(&directory, "x.bin", &code.bytes);
-                let listing = run(&directory, "objdump", &["-D", "-b", "binary", "-m", "i386", "x.bin"]);
+                let options = ["-D", "--insn-width=16", "-b", "binary", "-m", machine, "x.bin"];
+                let listing = run(&directory, "objdump", &options);
                 let theirs: Vec<_> = listing.lines().filter_map(listed).collect();
                 let ours: Vec<_> = stub.text(stub::Syntax::Gas).iter().map(|line| normalize(line)).collect();
                 assert_eq!(ours, theirs, "{} {shape} {encoding}", service.name());
@@ -155,19 +154,23 @@ fn listed(line: &str) -> Option<String> {
 }
 
 /// An instruction without what two right disassemblers may write in two ways: blanks, the base of numbers, the
-/// suffix of `pushfl` and `calll`, labels, and where a call goes.
+/// suffix of `pushfl` and `calll`, labels, and where a branch goes or `lea` points.
 fn normalize(text: &str) -> String {
     let text = text.strip_prefix("1: ").unwrap_or(text);
+    let text = text.split_once(" # ").map_or(text, |(code, _)| code);
     let mut words = text.split_whitespace();
     let mnemonic = words.next().unwrap_or_default();
     let mnemonic = match mnemonic {
-        "pushfl" => "pushf",
+        "pushfl" | "pushfq" => "pushf",
         "calll" => "call",
         other => other,
     };
     let operands = words.collect::<String>();
     match mnemonic {
-        "call" if !operands.starts_with('*') => "call".to_owned(),
+        "call" | "jmp" | "jne" if !operands.starts_with('*') => mnemonic.to_owned(),
+        "lea" if operands.contains("(%rip)") => {
+            format!("lea {}", &operands[operands.find("(%rip)").unwrap_or_default()..])
+        }
         _ => {
             let operands: Vec<_> = operands.split(',').map(number).collect();
             format!("{mnemonic} {}", operands.join(",")).trim_end().to_owned()
@@ -184,61 +187,4 @@ fn number(operand: &str) -> String {
         Ok(value) => format!("{sign}{value}{}", &digits[end..]),
         Err(_) => operand.to_owned(),
     }
-}
-
-#[test]
-#[ignore = "needs GNU as and gcc"]
-fn gcc_compiles_the_tables() {
-    for list in lists() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let table = emit(&list, &Options::new(Arch::I386, Format::Table)).expect("there are tables for i386");
-        write(&directory, "table.c", &table);
-        let flags = ["-m32", "-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-pic"];
-        run(&directory, "gcc", &[&flags[..], &["-c", "table.c", "-o", "table.o"]].concat());
-        run(&directory, "objcopy", &["-O", "binary", "-j", ".data", "table.o", "data.bin"]);
-        let data = std::fs::read(directory.path().join("data.bin")).expect("objcopy made it");
-        let symbols = run(&directory, "nm", &["table.o"]);
-        let relocations = run(&directory, "objdump", &["-r", "-j", ".data", "table.o"]);
-        for table in list.tables() {
-            let name = if table.base() == 0 { "Main" } else { "Win32k" };
-            let at = |suffix: &str| symbol_address(&symbols, &format!("{name}{suffix}"));
-            let count = at("NumberOfSysCalls");
-            assert_eq!(data[count..count + 4], table.limit().to_le_bytes());
-            let (ssdt, sspt) = (at("SSDT"), at("SSPT"));
-            for (index, row) in table.rows().enumerate() {
-                let bytes = row.map_or(0, |service| service.arg_bytes(Arch::I386));
-                assert_eq!(u32::from(data[sspt + index]), bytes);
-                if let Some(service) = row {
-                    let row = format!("{:08x} R_386_32          {}\n", ssdt + 4 * index, service.name());
-                    assert!(relocations.contains(&row), "{row}");
-                }
-            }
-        }
-    }
-}
-
-fn symbol_address(symbols: &str, symbol: &str) -> usize {
-    let line = symbols.lines().find(|line| line.ends_with(&format!(" D {symbol}"))).expect("the symbol is there");
-    usize::from_str_radix(&line[..8], 16).expect("nm prints an address")
-}
-
-#[test]
-#[ignore = "needs GNU as and gcc"]
-fn the_table_macros_and_prototypes_can_be_used() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let [list, _] = lists();
-    write(&directory, "table.c", &emit(&list, &Options::new(Arch::I386, Format::Table)).expect("there are tables"));
-    let user = "\
-#define NTAPI __attribute__((stdcall))
-#define NTGATE_HAVE_PROTOTYPES
-typedef void *HANDLE;
-DECLARATIONS
-#include \"table.c\"
-_Static_assert(MIN_SYSCALL_NUMBER == 0 && MAX_SYSCALL_NUMBER == 297 && NUMBER_OF_SYSCALLS == 298, \"numbers\");
-_Static_assert(sizeof MainSSDT == 4 * 298 && sizeof MainSSPT == 298, \"rows\");
-";
-    let prototypes: String =
-        list.services().map(|service| format!("int NTAPI {}(HANDLE);\n", service.name())).collect();
-    write(&directory, "user.c", user.replace("DECLARATIONS\n", &prototypes).as_bytes());
-    run(&directory, "gcc", &["-m32", "-ffreestanding", "-Wall", "-Werror", "-c", "user.c", "-o", "user.o"]);
 }

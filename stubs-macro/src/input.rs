@@ -41,10 +41,12 @@ impl Parse for Input {
             }
         }
         let missing = |key: &str| syn::Error::new(Span::call_site(), format!("`{key} = \"...\"` is missing"));
+        let list = literals.list.ok_or_else(|| missing("list"))?;
+        let arch = parse_name(&literals.arch.ok_or_else(|| missing("arch"))?)?;
         Ok(Self {
-            list: literals.list.ok_or_else(|| missing("list"))?,
-            arch: parse_name(&literals.arch.ok_or_else(|| missing("arch"))?)?,
-            shape: literals.shape.as_ref().map(parse_name).transpose()?,
+            list,
+            arch,
+            shape: literals.shape.as_ref().map(|shape| parse_shape(arch, shape)).transpose()?,
             encoding: literals.encoding.as_ref().map(parse_name).transpose()?,
         })
     }
@@ -63,6 +65,10 @@ impl Literals {
             }
         }
     }
+}
+
+fn parse_shape(arch: Arch, literal: &LitStr) -> syn::Result<Shape> {
+    Shape::from_name(arch, &literal.value()).map_err(|error| syn::Error::new(literal.span(), error))
 }
 
 fn parse_name<T: FromStr<Err: Display>>(literal: &LitStr) -> syn::Result<T> {

@@ -19,11 +19,12 @@ use crate::input::Input;
 ///
 /// `list` is the path of the list, relative to the directory of the crate's `Cargo.toml`; the crate is built again
 /// when the file changes. `arch`, `shape` and `encoding` are named as everywhere in ntgate; without `shape` or
-/// `encoding` the default is taken.
+/// `encoding` the default is taken. A name of a shape belongs to its architecture: `zw` is another on `amd64` than on
+/// `i386`.
 ///
 /// There are, in the order of the list: `NAMES`, `NUMBERS`, `ARG_BYTES`, `STUBS` (the code of each stub) and
-/// `RELOCATIONS` (offsets and symbols that a linker would fill in; only stubs of shape `zw` have any). And for each
-/// service a constant of its name that holds its code.
+/// `RELOCATIONS` (offsets and symbols that a linker would fill in; only kernel stubs have any). And for each service a
+/// constant of its name that holds its code.
 ///
 /// ```
 /// mod nt {

@@ -45,10 +45,10 @@ fn wrong_arguments_are_told() {
         (r#"list = "no/such.lst", arch = "i386""#, "cannot read "),
         (r#"list = "tests", arch = "i386""#, "cannot read "),
         (r#"list = "tests/small.lst", arch = "vax""#, "unknown architecture "),
-        (r#"list = "tests/small.lst", arch = "i386", shape = "int2f""#, "unknown shape "),
+        (r#"list = "tests/small.lst", arch = "i386", shape = "int2f""#, "unknown i386 shape "),
         (r#"list = "tests/small.lst", arch = "i386", encoding = "masm""#, "unknown encoding "),
-        (r#"list = "tests/small.lst", arch = "amd64""#, "there are no stubs for amd64 yet"),
-        (r#"list = "tests/small.lst", arch = "arm64", shape = "zw""#, "the shape zw is for i386, not arm64"),
+        (r#"shape = "sysenter", list = "tests/small.lst", arch = "amd64""#, "unknown amd64 shape "),
+        (r#"list = "tests/small.lst", arch = "arm64", shape = "zw""#, "unknown arm64 shape "),
         (r#"list = "a", list = "b""#, "`list` is given twice"),
         (r#"lists = "a""#, "`lists` is unknown"),
     ] {

@@ -11,6 +11,21 @@ mod kernel {
     ntgate_stubs_macro::stubs! { shape = "zw", arch = "x86", list = "tests/small.lst" }
 }
 
+/// 64-bit Windows.
+mod amd64 {
+    ntgate_stubs_macro::stubs! { list = "tests/small.lst", arch = "amd64", shape = "syscall-or-int2e" }
+}
+
+/// Its kernel stubs.
+mod amd64_kernel {
+    ntgate_stubs_macro::stubs! { list = "tests/small.lst", arch = "x64", shape = "zw" }
+}
+
+/// Windows on ARM, in the only shape.
+mod arm64 {
+    ntgate_stubs_macro::stubs! { list = "tests/small.lst", arch = "arm64" }
+}
+
 /// The default list in the default shape.
 mod reactos {
     ntgate_stubs_macro::stubs! { list = "../sysfuncs.lst", arch = "i386" }
@@ -35,6 +50,17 @@ fn stubs_are_code() {
 fn kernel_stubs_have_relocations() {
     assert_eq!(kernel::RELOCATIONS, [[(13, "_KiSystemService")]; 3]);
     assert_eq!(kernel::NtNone.len(), 18);
+}
+
+#[test]
+fn other_architectures_have_their_own() {
+    assert_eq!(amd64::ARG_BYTES, [0, 8, 72]);
+    assert_eq!(
+        amd64::NtOne,
+        *b"\x4c\x8b\xd1\xb8\x01\0\0\0\xf6\x04\x25\x08\x03\xfe\x7f\x01\x75\x03\x0f\x05\xc3\xcd\x2e\xc3"
+    );
+    assert_eq!(amd64_kernel::RELOCATIONS, [[(15, "KiServiceLinkage"), (26, "KiServiceInternal")]; 3]);
+    assert_eq!(arm64::NtOne, [0x21, 0, 0, 0xd4, 0xc0, 0x03, 0x5f, 0xd6]);
 }
 
 #[test]

@@ -1,13 +1,20 @@
 //! `bin`: the code of the stubs, one after another.
 
 use super::{Error, Format, Stubs};
+use crate::model::Arch;
 
 /// Each stub starts at a multiple of two to this power: a line of the instruction fetch, and what Windows does.
 pub(super) const ALIGN_POWER: u32 = 4;
 
-/// What stands between stubs: `int3`, as Microsoft's linker has it, so that who runs off the end of a stub is stopped.
-/// (GNU as would not write 90h many times but longer instructions that do nothing.)
-pub(super) const FILLER: u8 = 0xcc;
+/// What stands between stubs, so that who runs off the end of one is stopped: on x86 `int3`, as Microsoft's linker has
+/// it (GNU as would not write 90h many times but longer instructions that do nothing), on arm64 zeros, which are
+/// `udf #0`, as Windows has them.
+pub(super) const fn filler(arch: Arch) -> u8 {
+    match arch {
+        Arch::I386 | Arch::Amd64 => 0xcc,
+        Arch::Arm64 => 0,
+    }
+}
 
 pub(super) fn encode_bin(stubs: &Stubs) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
@@ -16,7 +23,7 @@ pub(super) fn encode_bin(stubs: &Stubs) -> Result<Vec<u8>, Error> {
         if let Some(relocation) = code.relocations.first() {
             return Err(Error::relocation(Format::Bin, stubs.shape, &relocation.symbol));
         }
-        bytes.resize(bytes.len().next_multiple_of(1 << ALIGN_POWER), FILLER);
+        bytes.resize(bytes.len().next_multiple_of(1 << ALIGN_POWER), filler(stubs.shape.arch()));
         bytes.extend(code.bytes);
     }
     Ok(bytes)

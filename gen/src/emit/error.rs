@@ -76,7 +76,7 @@ impl fmt::Display for Error {
             }
             Kind::Relocation { format, shape, symbol } => write!(
                 f,
-                "the format {format} cannot hold the shape {shape}: its stubs call {symbol}, which only a linker can find"
+                "the format {format} cannot hold the shape {shape}: its stubs refer to {symbol}, which only a linker can find"
             ),
             Kind::Encode { service, error } => write!(f, "the stub of {service}: {error}"),
             #[cfg(feature = "json")]

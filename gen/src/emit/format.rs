@@ -11,7 +11,8 @@ use crate::model::UnknownName;
 pub enum Format {
     /// Stubs for GNU as, AT&T syntax. What it assembles to is what [`Bin`](Self::Bin) is, byte for byte.
     Gas,
-    /// The code of the stubs, one after another, each at a multiple of 16 bytes; bytes CCh (`int3`) between them.
+    /// The code of the stubs, one after another, each at a multiple of 16 bytes; bytes CCh (`int3`) between them on
+    /// x86, zeros on arm64.
     Bin,
     /// The stubs as data: numbers, counts, symbols, code, relocations.
     #[cfg(feature = "json")]

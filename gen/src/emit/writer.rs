@@ -26,7 +26,9 @@ impl AsmWriter {
 
     /// Aligns what follows, in bytes as a power of two; `fill` in between.
     pub(super) fn align(&mut self, power: u32, fill: u8) {
-        self.line(&["\t.p2align ", &power.to_string(), ",", &format!("{fill:#x}")]);
+        // In code LLVM takes a fill of 0 for none and writes NOPs, but not where the fill is words.
+        let directive = if fill == 0 { "\t.p2alignl " } else { "\t.p2align " };
+        self.line(&[directive, &power.to_string(), ",", &format!("{fill:#x}")]);
     }
 
     /// Makes a symbol visible to the linker.
@@ -44,9 +46,9 @@ impl AsmWriter {
         self.line(&[label, ":"]);
     }
 
-    /// An instruction with its text, such that as makes the bytes that iced makes.
-    pub(super) fn instruction(&mut self, instruction: &Instruction, text: &str) {
-        self.line(&["\t", form_prefix(instruction), text]);
+    /// An instruction as text. Of one of x86 as must make the bytes that iced makes of `x86`.
+    pub(super) fn instruction(&mut self, x86: Option<&Instruction>, text: &str) {
+        self.line(&["\t", x86.map_or("", form_prefix), text]);
     }
 
     pub(super) fn finish(self) -> String {
@@ -69,5 +71,6 @@ fn quote(symbol: &str) -> String {
 /// Of the two encodings of a move between registers as takes `mov r/m, r`; the other must be asked for.
 fn form_prefix(instruction: &Instruction) -> &'static str {
     let registers = instruction.op0_kind() == OpKind::Register && instruction.op1_kind() == OpKind::Register;
-    if instruction.code() == Code::Mov_r32_rm32 && registers { "{load} " } else { "" }
+    let is_load = matches!(instruction.code(), Code::Mov_r32_rm32 | Code::Mov_r64_rm64);
+    if is_load && registers { "{load} " } else { "" }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use iced_x86::{Encoder, Instruction, OpKind};
 
-use super::{RelocationKind, Stub};
+use super::{RelocationKind, Stub, a64};
 use crate::model::Arch;
 
 /// The bytes of a stub, and what the linker fills in.
@@ -41,10 +41,15 @@ pub enum EncodeError {
         /// What the encoder says.
         message: String,
     },
-    /// The instruction with this index branches to an address at which the stub has no instruction.
+    /// The instruction with this index refers to an address at which the stub has no instruction.
     BranchTarget {
         /// Its index.
         index: usize,
+    },
+    /// The number is over the 16 bits that `svc` has room for.
+    Number {
+        /// The number.
+        number: u32,
     },
     /// A symbol has no address.
     UnknownSymbol {
@@ -62,6 +67,7 @@ impl fmt::Display for EncodeError {
             Self::BranchTarget { index } => {
                 write!(f, "instruction {index} branches out of the stub")
             }
+            Self::Number { number } => write!(f, "the number {number:#x} does not fit into the 16 bits of svc"),
             Self::UnknownSymbol { symbol } => write!(f, "the symbol {symbol} has no address"),
         }
     }
@@ -89,6 +95,9 @@ impl Stub {
     }
 
     fn assemble(&self, address: u64, resolve: Option<&Resolve<'_>>) -> Result<Code, EncodeError> {
+        if self.arch == Arch::Arm64 {
+            return Ok(Code { bytes: a64::encode(self.number)?, relocations: Vec::new() });
+        }
         let addresses = self.addresses(address)?;
         let mut encoder = self.encoder();
         let mut relocations = Vec::new();
@@ -96,19 +105,23 @@ impl Stub {
             let ip = addresses[index];
             let mut instruction = *instruction;
             let relocation = self.relocations.iter().find(|relocation| relocation.instruction == index);
-            if is_near_branch(&instruction) {
+            if has_distance(&instruction) {
                 let target = match (relocation, resolve) {
                     (Some(relocation), Some(resolve)) => resolve(&relocation.symbol)
                         .ok_or_else(|| EncodeError::UnknownSymbol { symbol: relocation.symbol.clone() })?,
                     // The next instruction: its distance is the 0 that the field shall hold.
                     (Some(_), None) => addresses[index + 1],
-                    (None, _) => self.moved(&addresses, index, instruction.near_branch_target())?,
+                    (None, _) => self.moved(&addresses, index, target(&instruction))?,
                 };
                 retarget(&mut instruction, target);
             }
             encode(&mut encoder, &instruction, index, ip)?;
             if let Some(relocation) = relocation {
-                let field = encoder.get_constant_offsets().immediate_offset();
+                let constants = encoder.get_constant_offsets();
+                let field = match instruction.is_ip_rel_memory_operand() {
+                    true => constants.displacement_offset(),
+                    false => constants.immediate_offset(),
+                };
                 let offset = usize::try_from(ip - address).unwrap_or(usize::MAX).saturating_add(field);
                 relocations.push(CodeRelocation { offset, symbol: relocation.symbol.clone(), kind: relocation.kind });
             }
@@ -122,9 +135,9 @@ impl Stub {
         let mut addresses = vec![address];
         let mut next = address;
         for (index, instruction) in self.instructions.iter().enumerate() {
-            // A branch's length does not depend on its target; at its own address every target is near.
+            // No length depends on a distance; at the instruction's own address every target is near.
             let mut instruction = *instruction;
-            if is_near_branch(&instruction) {
+            if has_distance(&instruction) {
                 retarget(&mut instruction, next);
             }
             next = next.wrapping_add(encode(&mut encoder, &instruction, index, next)?);
@@ -153,15 +166,25 @@ fn encode(encoder: &mut Encoder, instruction: &Instruction, index: usize, ip: u6
     Ok(length as u64)
 }
 
+/// Whether the instruction holds the distance from its end to an address: branches, and memory relative to RIP.
+pub(super) fn has_distance(instruction: &Instruction) -> bool {
+    is_near_branch(instruction) || instruction.is_ip_rel_memory_operand()
+}
+
 pub(super) fn is_near_branch(instruction: &Instruction) -> bool {
     matches!(instruction.op0_kind(), OpKind::NearBranch16 | OpKind::NearBranch32 | OpKind::NearBranch64)
 }
 
-fn retarget(instruction: &mut Instruction, target: u64) {
+fn target(instruction: &Instruction) -> u64 {
+    if is_near_branch(instruction) { instruction.near_branch_target() } else { instruction.ip_rel_memory_address() }
+}
+
+pub(super) fn retarget(instruction: &mut Instruction, target: u64) {
     match instruction.op0_kind() {
         // Addresses of 32-bit code wrap at 4 GiB.
         OpKind::NearBranch32 => instruction.set_near_branch32(target as u32),
         OpKind::NearBranch64 => instruction.set_near_branch64(target),
+        _ if instruction.is_ip_rel_memory_operand() => instruction.set_memory_displacement64(target),
         _ => {}
     }
 }

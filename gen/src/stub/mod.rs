@@ -1,8 +1,11 @@
 //! Stubs: a service and a shape as instructions.
 //!
 //! A shape is a list of iced instructions; text comes from iced's formatters over them and bytes from its encoder, so
-//! that the two cannot disagree.
+//! that the two cannot disagree. Of arm64, which iced does not know, there are two instructions in all; they have an
+//! encoder of their own.
 
+mod a64;
+mod amd64;
 mod body;
 mod encode;
 mod i386;
@@ -36,10 +39,12 @@ pub struct Stub {
     /// The architecture of the instructions.
     pub arch: Arch,
     /// The names of the body as the linker sees them. In user mode the Nt and Zw twins share it:
-    /// `_NtClose@4`, `_ZwClose@4`; a kernel stub is `_ZwClose@4` alone.
+    /// `_NtClose@4`, `_ZwClose@4`; a kernel stub is `_ZwClose@4` alone. Only i386 decorates: elsewhere it is `NtClose`.
     pub symbols: Vec<String>,
     /// The instructions, each with its address in the stub, which starts at 0. A branch within the stub goes to such
     /// an address, and stays with that instruction when another one changes its length.
+    ///
+    /// Empty in an arm64 stub, which is no x86 code: `svc` and `ret` follow from the number.
     pub instructions: Vec<Instruction>,
     /// What the linker fills in.
     pub relocations: Vec<Relocation>,
@@ -79,7 +84,11 @@ impl RelocationKind {
 pub fn build(shape: Shape, service: &Service, encoding: Encoding) -> Stub {
     let arch = shape.arch();
     let arg_bytes = service.arg_bytes(arch);
-    let (instructions, relocations) = i386::body(shape, service.number(), arg_bytes, encoding).finish();
+    let (instructions, relocations) = match arch {
+        Arch::I386 => i386::body(shape, service.number(), arg_bytes, encoding).finish(),
+        Arch::Amd64 => amd64::body(shape, service, encoding).finish(),
+        Arch::Arm64 => (Vec::new(), Vec::new()),
+    };
     let name = service.name();
     let names = if shape.is_kernel() { vec![name.zw()] } else { vec![name.nt().to_owned(), name.zw()] };
     Stub {
@@ -88,19 +97,22 @@ pub fn build(shape: Shape, service: &Service, encoding: Encoding) -> Stub {
         args: service.args(arch),
         shape,
         arch,
-        symbols: names.iter().map(|name| decorate(name, arg_bytes)).collect(),
+        symbols: names.iter().map(|name| decorate(name, arch, arg_bytes)).collect(),
         instructions,
         relocations,
     }
 }
 
-/// The stdcall decoration of 32-bit Windows: `_NtClose@4`.
-fn decorate(name: &str, arg_bytes: u32) -> String {
-    format!("_{name}@{arg_bytes}")
+/// The stdcall decoration of 32-bit Windows, `_NtClose@4`; no other architecture has one.
+fn decorate(name: &str, arch: Arch, arg_bytes: u32) -> String {
+    match arch {
+        Arch::I386 => format!("_{name}@{arg_bytes}"),
+        Arch::Amd64 | Arch::Arm64 => name.to_owned(),
+    }
 }
 
 impl Stub {
-    /// Takes an instruction out, with its relocations. Nothing happens if there is no such instruction.
+    /// Takes an x86 instruction out, with its relocations. Nothing happens if there is no such instruction.
     pub fn remove(&mut self, index: usize) {
         if index >= self.instructions.len() {
             return;

@@ -2,16 +2,17 @@
 
 use iced_x86::{Formatter, GasFormatter, Instruction, IntelFormatter, SymbolResolver, SymbolResult};
 
-use super::Stub;
-use super::encode::is_near_branch;
+use super::encode::{has_distance, is_near_branch};
+use super::{Stub, a64};
+use crate::model::Arch;
 
 /// Whose spelling of instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Syntax {
-    /// GNU as: `mov $1,%eax`.
+    /// GNU as: `mov $1,%eax`. Arm's own syntax for arm64.
     Gas,
-    /// Intel's manuals: `mov eax,1`.
+    /// Intel's manuals: `mov eax,1`. The same as `Gas` for arm64.
     Intel,
 }
 
@@ -37,6 +38,9 @@ impl Stub {
 
 /// The instructions as text, labels apart.
 pub(crate) fn write_lines(stub: &Stub, syntax: Syntax) -> Vec<Line> {
+    if stub.arch == Arch::Arm64 {
+        return a64::write(stub.number).map(|text| Line { label: None, text }).into();
+    }
     let symbols = Box::new(Names::of(stub));
     let label = symbols.label;
     let mut formatter: Box<dyn Formatter> = match syntax {
@@ -44,6 +48,7 @@ pub(crate) fn write_lines(stub: &Stub, syntax: Syntax) -> Vec<Line> {
         Syntax::Intel => Box::new(IntelFormatter::with_options(Some(symbols), None)),
     };
     formatter.options_mut().set_uppercase_hex(true);
+    formatter.options_mut().set_rip_relative_addresses(true);
     let mut lines = Vec::with_capacity(stub.instructions.len());
     for instruction in &stub.instructions {
         let mut text = String::new();
@@ -54,7 +59,7 @@ pub(crate) fn write_lines(stub: &Stub, syntax: Syntax) -> Vec<Line> {
     lines
 }
 
-/// What branches are called: by the relocation's symbol, or by the label within the stub.
+/// What branches and references are called: by the relocation's symbol, or by the label within the stub.
 struct Names {
     /// The addresses of instructions that have a relocation, and their symbols.
     symbols: Vec<(u64, String)>,
@@ -85,7 +90,7 @@ impl SymbolResolver for Names {
         address: u64,
         _address_size: u32,
     ) -> Option<SymbolResult<'_>> {
-        if !is_near_branch(instruction) {
+        if !has_distance(instruction) {
             return None;
         }
         if let Some((_, symbol)) = self.symbols.iter().find(|(ip, _)| *ip == instruction.ip()) {

@@ -21,9 +21,9 @@ const SHARED_SYSTEM_CALL: u32 = 0x7ffe_0300;
 /// The interrupt of system services.
 const SERVICE_VECTOR: u32 = 0x2e;
 
-/// Writes the shape down for one service.
+/// Writes the shape down for one service. A shape of another architecture is an empty body.
 pub(super) fn body(shape: Shape, number: u32, arg_bytes: u32, encoding: Encoding) -> Body {
-    let mut body = Body::new(encoding);
+    let mut body = Body::new(32, encoding);
     let write = match shape {
         Shape::Int2eFrame => int2e_frame::write,
         Shape::Int2e => int2e::write,
@@ -32,6 +32,7 @@ pub(super) fn body(shape: Shape, number: u32, arg_bytes: u32, encoding: Encoding
         Shape::SharedEcx => shared_ecx::write,
         Shape::Sysenter => sysenter::write,
         Shape::Zw => zw::write,
+        _ => return body,
     };
     write(&mut body, number, arg_bytes);
     body

@@ -1,0 +1,17 @@
+//! `zw-reactos`: a call from within the ReactOS kernel (`sdk/include/asm/syscalls.inc`). It needs no number: the
+//! linker knows the service.
+
+use iced_x86::{Code, Register};
+
+use super::Body;
+use crate::model::{Arch, Service};
+
+/// The size of an argument's place on the stack.
+const SLOT_BYTES: i32 = 8;
+
+pub(super) fn write(body: &mut Body, service: &Service) {
+    let arg_bytes = i32::from(service.args(Arch::Amd64)) * SLOT_BYTES;
+    body.point_to_symbol(Register::RAX, service.name().nt())
+        .op_number(Code::Mov_rm64_imm32, Register::R10, arg_bytes)
+        .jump_symbol("KiZwSystemService");
+}
