@@ -41,12 +41,18 @@ pub(crate) fn step_fast(
     op: &Op,
     rest: &[Op],
     f: impl FnOnce(&mut Core, &Op) -> Option<()>,
-    careful: Run,
+    careful: impl FnOnce(&mut Core, &Op) -> Flow,
 ) -> Flow {
     match f(core, op) {
         Some(()) => go_on(core, rest),
-        None => careful(core, op, rest),
+        None => step_careful(core, op, rest, careful),
     }
+}
+
+#[cold]
+#[inline(never)]
+fn step_careful(core: &mut Core, op: &Op, rest: &[Op], f: impl FnOnce(&mut Core, &Op) -> Flow) -> Flow {
+    step(core, op, rest, f)
 }
 
 /// The [`Run`] of a function that does one instruction; or of two, the short way and the careful way.
@@ -58,8 +64,7 @@ macro_rules! run {
     };
     ($fast:expr, $careful:expr) => {
         (|core: &mut $crate::machine::core::Core, op: &$crate::machine::op::Op, rest: &[$crate::machine::op::Op]| {
-            let careful = $crate::machine::op::run!($careful);
-            $crate::machine::op::step_fast(core, op, rest, $fast, careful)
+            $crate::machine::op::step_fast(core, op, rest, $fast, $careful)
         }) as $crate::machine::op::Run
     };
 }

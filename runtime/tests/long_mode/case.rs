@@ -15,40 +15,40 @@ const CURRENT: u64 = 0x12_1000;
 /// Where each vector's handler is, 16 bytes each.
 const HANDLERS: u64 = 0x11_2000;
 /// Where `SYSCALL` goes.
-pub const SERVICE: u64 = 0x11_C000;
+pub(crate) const SERVICE: u64 = 0x11_C000;
 /// Where `SYSENTER` goes.
-pub const FAST: u64 = 0x11_D000;
+pub(crate) const FAST: u64 = 0x11_D000;
 /// Ends a case.
-pub const DONE: u8 = 0x20;
+pub(crate) const DONE: u8 = 0x20;
 /// Prints RBX and goes on.
-pub const PRINT: u8 = 0x21;
+pub(crate) const PRINT: u8 = 0x21;
 /// A gate that ring 3 may use.
-pub const OPEN: u8 = 0x2E;
+pub(crate) const OPEN: u8 = 0x2E;
 /// The same with IST3.
-pub const OPEN_IST: u8 = 0x2F;
+pub(crate) const OPEN_IST: u8 = 0x2F;
 /// `INT PRINT; INT DONE`, for ring 3 and as 32-bit code too.
-pub const LANDING: u64 = 0x15_8000;
+pub(crate) const LANDING: u64 = 0x15_8000;
 /// Pages below 2 MiB that are mapped otherwise.
-pub const NO_EXECUTE: u64 = 0x15_0000;
-pub const READ_ONLY: u64 = 0x15_1000;
-pub const SUPERVISOR: u64 = 0x15_2000;
-pub const ABSENT: u64 = 0x15_A000;
-pub const RESERVED: u64 = 0x15_4000;
+pub(crate) const NO_EXECUTE: u64 = 0x15_0000;
+pub(crate) const READ_ONLY: u64 = 0x15_1000;
+pub(crate) const SUPERVISOR: u64 = 0x15_2000;
+pub(crate) const ABSENT: u64 = 0x15_A000;
+pub(crate) const RESERVED: u64 = 0x15_4000;
 /// Where the stack of a case in ring 0 begins.
-pub const RING_0_STACK: u64 = KERNEL_STACK - 0x1000;
+pub(crate) const RING_0_STACK: u64 = KERNEL_STACK - 0x1000;
 /// Memory to play with.
-pub const DATA: u64 = 0x15_6000;
+pub(crate) const DATA: u64 = 0x15_6000;
 
 /// Flags that a line shows: TF, IF, DF, IOPL, NT, AC, ID.
 const SHOWN: u64 = 0x24_7700;
 /// Shown too, but not under QEMU, which does not set it.
 const RF: u64 = 0x1_0000;
-pub const STAR: u64 = 0x0023_0010_0000_0000;
-pub const FMASK: u64 = 0x4700;
+pub(crate) const STAR: u64 = 0x0023_0010_0000_0000;
+pub(crate) const FMASK: u64 = 0x4700;
 
 /// How a case starts.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     User,
     /// Ring 3, compatibility mode.
     User32,
@@ -86,9 +86,9 @@ enum At {
     Address(u64),
 }
 
-pub struct Case {
-    pub name: &'static str,
-    pub in_qemu: bool,
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) in_qemu: bool,
     mode: Mode,
     id: u64,
     code: Vec<u8>,
@@ -104,7 +104,7 @@ pub struct Case {
 
 impl Case {
     /// A case that ends in this exception, at its last instruction.
-    pub fn new(
+    pub(crate) fn new(
         name: &'static str,
         mode: Mode,
         (vector, error): (u8, u32),
@@ -132,7 +132,7 @@ impl Case {
     }
 
     /// A case that ends as it should, with [`DONE`].
-    pub fn done(
+    pub(crate) fn done(
         name: &'static str,
         mode: Mode,
         write: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>,
@@ -145,45 +145,45 @@ impl Case {
     }
 
     /// It is a trap: the saved RIP is behind the last instruction.
-    pub fn after(self) -> Self {
+    pub(crate) fn after(self) -> Self {
         Self { at: At::End, ..self }
     }
 
     /// It ends elsewhere.
-    pub fn at(self, address: u64, code: u16, stack: u16) -> Self {
+    pub(crate) fn at(self, address: u64, code: u16, stack: u16) -> Self {
         Self { at: At::Address(address), selectors: (code, stack), ..self }
     }
 
     /// It ends with these selectors.
-    pub fn selectors(self, code: u16, stack: u16) -> Self {
+    pub(crate) fn selectors(self, code: u16, stack: u16) -> Self {
         Self { selectors: (code, stack), ..self }
     }
 
-    pub fn flags(self, flags: u64) -> Self {
+    pub(crate) fn flags(self, flags: u64) -> Self {
         Self { flags, ..self }
     }
 
     /// The address of the page fault.
-    pub fn cr2(self, address: u64) -> Self {
+    pub(crate) fn cr2(self, address: u64) -> Self {
         Self { address, ..self }
     }
 
     /// The frame ends at this address. Shown of the vectors whose frame has no error code that a line does not show anyway.
-    pub fn frame(self, end: u64) -> Self {
+    pub(crate) fn frame(self, end: u64) -> Self {
         Self { frame: end, ..self }
     }
 
     /// What it prints before its end.
-    pub fn prints(self, prints: impl IntoIterator<Item = u64>) -> Self {
+    pub(crate) fn prints(self, prints: impl IntoIterator<Item = u64>) -> Self {
         Self { prints: prints.into_iter().collect(), ..self }
     }
 
     /// QEMU 7.2 does otherwise.
-    pub fn not_in_qemu(self) -> Self {
+    pub(crate) fn not_in_qemu(self) -> Self {
         Self { in_qemu: false, ..self }
     }
 
-    pub fn numbered(self, id: u64) -> Self {
+    pub(crate) fn numbered(self, id: u64) -> Self {
         Self { id, ..self }
     }
 
@@ -197,7 +197,7 @@ impl Case {
     }
 
     /// Its lines. `exact`: with RF.
-    pub fn expected(&self, exact: bool) -> String {
+    pub(crate) fn expected(&self, exact: bool) -> String {
         let last = || {
             let mut decoder = Decoder::new(self.mode.bits(), &self.code, DecoderOptions::NONE);
             decoder.iter().last().map_or(0, |instruction| instruction.ip())
@@ -221,7 +221,7 @@ impl Case {
 }
 
 /// An image that runs the cases one after the other. `exact`: it shows RF.
-pub fn image(cases: &[Case], exact: bool) -> Result<Vec<u8>, IcedError> {
+pub(crate) fn image(cases: &[Case], exact: bool) -> Result<Vec<u8>, IcedError> {
     let mut image = Image::new()?;
     let all = image::PRESENT | image::WRITABLE | image::USER;
     image.map(NO_EXECUTE, all | image::NO_EXECUTE);

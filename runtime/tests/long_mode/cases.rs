@@ -5,7 +5,7 @@ use iced_x86::code_asm::*;
 use crate::case::Mode::{Kernel, Kernel32, User, User32};
 use crate::case::{self, ABSENT, Case, DATA, LANDING, NO_EXECUTE, OPEN, OPEN_IST, PRINT, READ_ONLY, RESERVED};
 use crate::case::{RING_0_STACK, SUPERVISOR};
-use crate::image::{BASE, IST, USER_STACK, sel};
+use crate::image::{BASE, DIRECTORY, IST, PML4, USER_STACK, sel};
 
 /// An address that is not canonical.
 const STRANGE: u64 = 0x0000_8000_0000_0000;
@@ -18,7 +18,7 @@ const PF: u8 = 14;
 
 type Written = Result<(), iced_x86::IcedError>;
 
-pub fn all() -> Vec<Case> {
+pub(crate) fn all() -> Vec<Case> {
     let mut all = interrupts();
     all.extend(privileged());
     all.extend(pages());
@@ -622,6 +622,35 @@ fn compatibility() -> Vec<Case> {
         .at(LANDING + 4, sel::USER_CODE, sel::USER_DATA)
         .prints([0]),
         Case::new("int from ring 0 of compatibility mode", Kernel32, (OPEN, 0), |a| a.int(i32::from(OPEN))).after(),
+        Case::done("PAE paging, without long mode", Kernel32, |a| {
+            let paging = |a: &mut CodeAssembler, on: bool| -> Written {
+                a.mov(eax, cr0)?;
+                if on {
+                    a.bts(eax, 31)?;
+                } else {
+                    a.btr(eax, 31)?;
+                }
+                a.mov(cr0, eax)
+            };
+            // Four directory pointers: the last GiB begins with the same memory as the first.
+            for (i, entry) in [DIRECTORY as i32 + 1, 0, 0, 0, 0, 0, DIRECTORY as i32 + 1, 0].into_iter().enumerate() {
+                a.mov(dword_ptr(DATA + 0x800 + 4 * i as u64), entry)?;
+            }
+            a.mov(dword_ptr(DATA), 0x1357)?;
+            paging(a, false)?;
+            wrmsr(a, 0xC000_0080, 0x801)?;
+            a.mov(eax, DATA as u32 + 0x800)?;
+            a.mov(cr3, eax)?;
+            paging(a, true)?;
+            a.mov(ebx, dword_ptr(0xC000_0000 + DATA))?;
+            paging(a, false)?;
+            wrmsr(a, 0xC000_0080, 0x901)?;
+            a.mov(eax, PML4 as u32)?;
+            a.mov(cr3, eax)?;
+            paging(a, true)?;
+            a.int(i32::from(PRINT))
+        })
+        .prints([0x1357]),
         Case::new("CR0.PG cleared leaves long mode", Kernel32, (case::DONE, 0), |a| {
             // EFER without LMA, then back; paging is the identity here, so both work.
             a.mov(eax, cr0)?;

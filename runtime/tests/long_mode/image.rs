@@ -10,61 +10,61 @@ const GDT: u64 = 0x10_1000;
 const GDTR: u64 = 0x10_1F00;
 const IDTR: u64 = 0x10_1F10;
 const IDT: u64 = 0x10_2000;
-pub const TSS: u64 = 0x10_3000;
-const PML4: u64 = 0x10_4000;
+pub(crate) const TSS: u64 = 0x10_3000;
+pub(crate) const PML4: u64 = 0x10_4000;
 const POINTERS: u64 = 0x10_5000;
-const DIRECTORY: u64 = 0x10_6000;
+pub(crate) const DIRECTORY: u64 = 0x10_6000;
 /// Maps the first 2 MiB, page by page.
-pub const TABLE: u64 = 0x10_7000;
+pub(crate) const TABLE: u64 = 0x10_7000;
 const LONG: u64 = 0x11_0000;
 /// What runs once the processor is in 64-bit mode, at CPL 0 with all tables loaded.
-pub const KERNEL: u64 = 0x11_1000;
-pub const KERNEL_STACK: u64 = 0x18_0000;
+pub(crate) const KERNEL: u64 = 0x11_1000;
+pub(crate) const KERNEL_STACK: u64 = 0x18_0000;
 /// IST1 to IST7 end here and every 4 KiB below.
-pub const IST: u64 = 0x17_8000;
-pub const USER_STACK: u64 = 0x16_0000;
+pub(crate) const IST: u64 = 0x17_8000;
+pub(crate) const USER_STACK: u64 = 0x16_0000;
 /// The end of what is loaded.
 const END: u64 = 0x18_0000;
 
 /// Selectors, those of 64-bit Windows where it has them.
-pub mod sel {
+pub(crate) mod sel {
     /// 32-bit code of ring 0.
-    pub const KERNEL_32: u16 = 0x08;
-    pub const KERNEL_CODE: u16 = 0x10;
-    pub const KERNEL_DATA: u16 = 0x18;
-    pub const USER_32: u16 = 0x23;
-    pub const USER_DATA: u16 = 0x2B;
-    pub const USER_CODE: u16 = 0x33;
-    pub const TSS: u16 = 0x40;
+    pub(crate) const KERNEL_32: u16 = 0x08;
+    pub(crate) const KERNEL_CODE: u16 = 0x10;
+    pub(crate) const KERNEL_DATA: u16 = 0x18;
+    pub(crate) const USER_32: u16 = 0x23;
+    pub(crate) const USER_DATA: u16 = 0x2B;
+    pub(crate) const USER_CODE: u16 = 0x33;
+    pub(crate) const TSS: u16 = 0x40;
     /// Data of ring 3 that is not present.
-    pub const ABSENT: u16 = 0x53;
+    pub(crate) const ABSENT: u16 = 0x53;
     /// Code with both L and D set.
-    pub const MIXED: u16 = 0x5B;
+    pub(crate) const MIXED: u16 = 0x5B;
     /// A segment with a base.
-    pub const BASED: u16 = 0x63;
+    pub(crate) const BASED: u16 = 0x63;
     /// A TSS whose base is not canonical, and an LDT.
-    pub const BAD_TSS: u16 = 0x70;
-    pub const LDT: u16 = 0x80;
+    pub(crate) const BAD_TSS: u16 = 0x70;
+    pub(crate) const LDT: u16 = 0x80;
     /// Offset of the table's last byte.
-    pub const LIMIT: u16 = 0x8F;
+    pub(crate) const LIMIT: u16 = 0x8F;
 }
 
 /// The base of [`sel::BASED`].
-pub const BASE: u64 = 0x12_3000;
+pub(crate) const BASE: u64 = 0x12_3000;
 
 /// Page bits.
-pub const PRESENT: u64 = 1;
-pub const WRITABLE: u64 = 2;
-pub const USER: u64 = 4;
-pub const NO_EXECUTE: u64 = 1 << 63;
+pub(crate) const PRESENT: u64 = 1;
+pub(crate) const WRITABLE: u64 = 2;
+pub(crate) const USER: u64 = 4;
+pub(crate) const NO_EXECUTE: u64 = 1 << 63;
 
 /// An image in the making.
-pub struct Image {
+pub(crate) struct Image {
     bytes: Vec<u8>,
 }
 
 impl Image {
-    pub fn new() -> Result<Self, IcedError> {
+    pub(crate) fn new() -> Result<Self, IcedError> {
         let mut image = Self { bytes: vec![0; (END - u64::from(START)) as usize] };
         let (magic, flags) = (0x1BAD_B002u32, 0x1_0000u32);
         let checksum = 0u32.wrapping_sub(magic).wrapping_sub(flags);
@@ -78,21 +78,21 @@ impl Image {
         Ok(image)
     }
 
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    pub fn put(&mut self, address: u64, bytes: &[u8]) {
+    pub(crate) fn put(&mut self, address: u64, bytes: &[u8]) {
         let at = (address - u64::from(START)) as usize;
         self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
     }
 
-    pub fn put64(&mut self, address: u64, value: u64) {
+    pub(crate) fn put64(&mut self, address: u64, value: u64) {
         self.put(address, &value.to_le_bytes());
     }
 
     /// An interrupt gate.
-    pub fn gate(&mut self, vector: u8, target: u64, dpl: u64, ist: u64) {
+    pub(crate) fn gate(&mut self, vector: u8, target: u64, dpl: u64, ist: u64) {
         let at = IDT + 16 * u64::from(vector);
         let low = target & 0xFFFF | u64::from(sel::KERNEL_CODE) << 16 | ist << 32 | (0x8E | dpl << 5) << 40;
         self.put64(at, low | (target >> 16 & 0xFFFF) << 48);
@@ -100,14 +100,14 @@ impl Image {
     }
 
     /// The 16 bytes of a gate.
-    pub fn raw_gate(&mut self, vector: u8, low: u64, high: u64) {
+    pub(crate) fn raw_gate(&mut self, vector: u8, low: u64, high: u64) {
         let at = IDT + 16 * u64::from(vector);
         self.put64(at, low);
         self.put64(at + 8, high);
     }
 
     /// Changes how a page below 2 MiB is mapped.
-    pub fn map(&mut self, page: u64, bits: u64) {
+    pub(crate) fn map(&mut self, page: u64, bits: u64) {
         self.put64(TABLE + page / 0x1000 * 8, page | bits);
     }
 

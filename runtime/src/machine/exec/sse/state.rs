@@ -119,7 +119,7 @@ fn fninit(core: &mut Core, _: &Op) -> Flow {
     Ok(())
 }
 
-/// `FNCLEX`, `EMMS`: there is nothing to clear.
+/// `FNCLEX`: there is nothing to clear.
 fn fnclex(core: &mut Core, _: &Op) -> Flow {
     core.allow_fpu()
 }
