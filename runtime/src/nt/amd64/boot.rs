@@ -1,10 +1,10 @@
 //! From the multiboot entry, in 32-bit code without paging, to ring 3 in 64-bit code.
 
-use iced_x86::{Code, IcedError, Instruction};
 use iced_x86::code_asm::{
-    CodeAssembler, al, ax, cr0, cr3, cr4, ds, dword_ptr, dx, eax, ecx, edx, es, esi, esp, fs, fword_ptr, gs,
-    qword_ptr, rax, rbp, rcx, rdi, rsi, rsp, ss,
+    CodeAssembler, al, ax, cr0, cr3, cr4, ds, dword_ptr, dx, eax, ecx, edx, es, esi, esp, fs, fword_ptr, gs, qword_ptr,
+    rax, rbp, rcx, rdi, rsi, rsp, ss,
 };
+use iced_x86::{Code, IcedError, Instruction};
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::{head, kernel};
@@ -90,14 +90,15 @@ fn boot_code(profile: &Profile, tables: u32, long: u32, pointer: u32, text: u32)
     a.rdmsr()?;
     a.or(eax, msr::EFER_SCE | msr::EFER_LME | msr::EFER_NXE)?;
     a.wrmsr()?;
+    // With paging this page can only be read, so what the far return takes is pushed before.
+    a.lgdt(fword_ptr(pointer))?;
+    a.push(selector::R0_CODE)?;
+    a.push(long)?;
     a.mov(eax, cr0)?;
     a.and(eax, !CR0_CLEAR)?;
     a.or(eax, CR0_SET)?;
     a.mov(cr0, eax)?;
     // This page is mapped at its physical address, so the next instruction is still here, in compatibility mode.
-    a.lgdt(fword_ptr(pointer))?;
-    a.push(selector::R0_CODE)?;
-    a.push(long)?;
     a.retf()?;
 
     a.set_label(none)?;

@@ -1,7 +1,7 @@
 //! From the number to the service: tables, argument copy, GUI threads.
 
 use iced_x86::code_asm::{
-    byte_ptr, dword_ptr, dr0, dr1, dr2, dr3, dr6, dr7, eax, edi, esi, qword_ptr, r10, r11, rax, rbx, rcx, rdi, rsi, rsp,
+    byte_ptr, dr0, dr1, dr2, dr3, dr6, dr7, dword_ptr, eax, edi, esi, qword_ptr, r10, r11, rax, rbx, rcx, rdi, rsi, rsp,
 };
 
 use super::assembly::{Asm, KernelAsm, Routine};
@@ -102,9 +102,9 @@ fn range(k: &mut KernelAsm<'_>) -> Asm {
     k.call(Routine::KiConvertToGuiThread)?;
     k.a.or(eax, eax)?;
     restore_arguments(k)?;
-    k.a.mov(edi, service_table::TEST)?;
     k.a.mov(qword_ptr(rbx + thread.trap_frame), rsp)?;
     report::refill(k)?;
+    k.a.mov(edi, service_table::TEST)?;
     k.je(Routine::KiSystemServiceRepeat)?;
     // The byte table behind the win32k services tells what a number returns when conversion failed.
     k.lea_data(rdi, kernel::DESCRIPTOR_TABLE_SHADOW + service_table::TEST)?;

@@ -1,7 +1,7 @@
 //! The way out of a system call: APCs, instrumentation callback, and `sysretq`, `iretq` or a return to ring 0.
 
 use iced_x86::code_asm::{
-    AsmRegisterXmm, byte_ptr, cl, cr8, dl, dword_ptr, ecx, edx, eax, qword_ptr, r8, r9, r10, r10d, r11, rax, rbp, rbx,
+    AsmRegisterXmm, byte_ptr, cl, cr8, dl, dword_ptr, eax, ecx, edx, qword_ptr, r8, r9, r10, r10d, r11, rax, rbp, rbx,
     rcx, rdi, rdx, rsi, rsp, word_ptr, xmm0, xmm1, xmm2, xmm3, xmm4, xmm5,
 };
 
@@ -29,7 +29,6 @@ fn user_exit(k: &mut KernelAsm<'_>) -> Asm {
     let no_apc = &mut k.a.create_label();
     let again = &mut k.a.create_label();
     let level_is_low = &mut k.a.create_label();
-    let no_apc_state = &mut k.a.create_label();
     let thread = k.profile.thread;
     k.begin(Routine::KiSystemServiceExit)?;
     k.a.mov(rbx, qword_ptr(field(trap_frame::RBX)))?;
@@ -45,10 +44,9 @@ fn user_exit(k: &mut KernelAsm<'_>) -> Asm {
     k.a.set_label(level_is_low)?;
     k.a.mov(cl, byte_ptr(r11 + thread.apc_state_index))?;
     k.a.or(ecx, dword_ptr(r11 + thread.combined_apc_disable))?;
-    k.a.je(*no_apc_state)?;
+    k.a.je(*again)?;
     traps::stop(k, bugcheck::APC_INDEX_MISMATCH)?;
-    k.a.set_label(no_apc_state)?;
-
+    // A pending APC is delivered, then everything is looked at again.
     k.a.set_label(again)?;
     k.a.cli()?;
     k.a.mov(rcx, qword_ptr(kpcr::CURRENT_THREAD).gs())?;

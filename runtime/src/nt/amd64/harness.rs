@@ -3,9 +3,10 @@
 
 use iced_x86::IcedError;
 use iced_x86::code_asm::{
-    AsmMemoryOperand, AsmRegister64, AsmRegisterXmm, CodeAssembler, CodeLabel, cs, cx, ds, dword_ptr, eax, ecx, edx, es,
-    fs, gs, ptr, qword_ptr, r8, r9, r10, r11, r12, r13, r14, r15, rax, rbp, rbx, rcx, rdi, rdx, rsi, rsp, ss, word_ptr,
-    xmm0, xmm1, xmm2, xmm3, xmm4, xmm5, xmm6, xmm7, xmm8, xmm9, xmm10, xmm11, xmm12, xmm13, xmm14, xmm15, xmmword_ptr,
+    AsmMemoryOperand, AsmRegister64, AsmRegisterXmm, CodeAssembler, CodeLabel, cs, cx, ds, dword_ptr, eax, ecx, edx,
+    es, fs, gs, ptr, qword_ptr, r8, r9, r10, r11, r12, r13, r14, r15, rax, rbp, rbx, rcx, rdi, rdx, rsi, rsp, ss,
+    word_ptr, xmm0, xmm1, xmm2, xmm3, xmm4, xmm5, xmm6, xmm7, xmm8, xmm9, xmm10, xmm11, xmm12, xmm13, xmm14, xmm15,
+    xmmword_ptr,
 };
 
 use super::data::{call, harness};
@@ -48,9 +49,8 @@ const SAVED: [(AsmRegister64, usize); 16] = [
     (rsp, fact::RSP),
 ];
 
-const XMM: [AsmRegisterXmm; 16] = [
-    xmm0, xmm1, xmm2, xmm3, xmm4, xmm5, xmm6, xmm7, xmm8, xmm9, xmm10, xmm11, xmm12, xmm13, xmm14, xmm15,
-];
+const XMM: [AsmRegisterXmm; 16] =
+    [xmm0, xmm1, xmm2, xmm3, xmm4, xmm5, xmm6, xmm7, xmm8, xmm9, xmm10, xmm11, xmm12, xmm13, xmm14, xmm15];
 
 /// Emits the loop over a call table. `self_pointer` is where the structure at GS has its own address; `report` emits
 /// what writes the record. Falls out at the end when the table is done. `recovery` is set where a call that never

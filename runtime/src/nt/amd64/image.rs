@@ -15,8 +15,8 @@ use super::record::{self, KERNEL_POINTER};
 use super::start::{CallTable, Starts};
 use super::user::UserCode;
 use super::{
-    BuildError, Image, Plan, Row, SetLayout, Symbol, boot, dispatch, entry, exit, print, reactos, report, sets, symbols,
-    system, traps,
+    BuildError, Image, Plan, Row, SetLayout, Symbol, boot, dispatch, entry, exit, print, reactos, report, sets,
+    symbols, system, traps,
 };
 
 /// Sets an image can hold. A record could number more; their tables and stubs would crowd the address space.
@@ -277,11 +277,6 @@ impl<'k> Builder<'k> {
         let elf = elf_image(boot, profile.boot_physical, boot::entry(profile), FOUR_LEVELS, &self.regions)?;
         self.symbols.sort_by(|a, b| (a.address, &a.name).cmp(&(b.address, &b.name)));
         let variable = profile.user_tables as u32 + head::SETS;
-        Ok(Image {
-            elf,
-            symbols: self.symbols,
-            sets: self.sets,
-            starts: Starts { variable, tables: self.tables },
-        })
+        Ok(Image { elf, symbols: self.symbols, sets: self.sets, starts: Starts { variable, tables: self.tables } })
     }
 }

@@ -1,6 +1,6 @@
 //! Text on the debug console.
 
-use iced_x86::code_asm::{al, byte_ptr, eax, ebx, ecx, dx, edx, qword_ptr, rax, rbx, rcx, rsi, r11};
+use iced_x86::code_asm::{al, byte_ptr, dx, eax, ebx, ecx, edx, qword_ptr, r11, rax, rbx, rcx, rsi};
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;

@@ -3,14 +3,14 @@
 //! kernel stubs name their service themselves.
 
 use iced_x86::code_asm::{
-    AsmRegister64, byte_ptr, dil, ds, dword_ptr, eax, ecx, edi, es, qword_ptr, r8, r9, r10, r11, rax, rbp, rbx, rcx, rdi,
-    rdx, rsi, rsp, word_ptr,
+    AsmRegister64, byte_ptr, dil, ds, dword_ptr, eax, ecx, edi, es, qword_ptr, r8, r9, r10, r11, rax, rbp, rbx, rcx,
+    rdi, rdx, rsi, rsp, word_ptr,
 };
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;
-use super::exit::VOLATILE_XMM;
 use super::entry::entry_registers;
+use super::exit::VOLATILE_XMM;
 use super::layout::{HOME_AREA, REACTOS_COPY_AREA, kpcr, mode, selector, service_table, status, trap_frame};
 use super::record::{exit, fact};
 use super::report;

@@ -8,7 +8,6 @@ use iced_x86::code_asm::{
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::{call, harness, kernel, set};
 use super::layout::{COPY_AREA, HOME_AREA, eflags, kpcr, status, trap_frame, tss};
-use super::print;
 use super::record::{
     self, DWORDS, FILL, HARNESS_DWORDS, HARNESS_QWORDS, MAX_ARGUMENTS, NO_HANDLER, entry, fact, offset,
 };
@@ -299,7 +298,11 @@ fn digits(k: &mut KernelAsm<'_>, from: u32, to: u32) -> Asm {
         if pair == 2 {
             k.a.shr(eax, 16)?;
         }
-        if pair % 2 == 0 { k.a.movzx(edx, al)? } else { k.a.movzx(edx, ah)? }
+        if pair % 2 == 0 {
+            k.a.movzx(edx, al)?
+        } else {
+            k.a.movzx(edx, ah)?
+        }
         k.a.mov(bx, word_ptr(r11 + rdx * 2))?;
         k.a.mov(word_ptr(rdi + (to + 2 * pair)), bx)?;
     }
@@ -317,9 +320,4 @@ pub(crate) fn clear_record(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(qword_ptr(rcx + thread.first_argument), rax)?;
     k.a.mov(dword_ptr(rcx + thread.system_call_number), eax)?;
     k.a.mov(k.fact(fact::HANDLER), NO_HANDLER)
-}
-
-/// Emits the routines that print.
-pub(crate) fn emit_print(k: &mut KernelAsm<'_>) -> Asm {
-    print::emit(k)
 }

@@ -1,16 +1,16 @@
 //! The guest's steps between calls: opening and closing sets, choosing the way in, and the harness in ring 0.
 
 use iced_x86::code_asm::{
-    AsmMemoryOperand, byte_ptr, dword_ptr, eax, ecx, edx, ptr, qword_ptr, rax, rbp, rbx, rcx, rdi, rsi, rsp, r11, ss,
+    AsmMemoryOperand, byte_ptr, dword_ptr, eax, ecx, edx, ptr, qword_ptr, r11, rax, rbp, rbx, rcx, rdi, rsi, rsp, ss,
 };
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::{harness as block, head, kernel, set};
+use super::harness;
 use super::layout::{kpcr, mode, msr, selector, shared, trap_frame};
 use super::record::FILL;
 use super::report::{KERNEL_FILLED, clear_record, fill_for_user, print_literal, print_text};
 use super::traps::leave;
-use super::harness;
 
 /// Bytes below the frame of ring 3 at which the kernel harness starts each call: return address, seven registers, trap
 /// frame, and what the alignment takes.

@@ -14,7 +14,8 @@ use super::user::UserCode;
 
 /// Every region that does not depend on the plan, except the kernel's variables.
 pub(crate) fn regions(profile: &Profile, code: &Assembled, user: &UserCode) -> Result<Vec<Region>, BuildError> {
-    let stack = |end: u64, pages: u32, access| Region::new(end - u64::from(pages * PAGE), Vec::new(), pages * PAGE, access);
+    let stack =
+        |end: u64, pages: u32, access| Region::new(end - u64::from(pages * PAGE), Vec::new(), pages * PAGE, access);
     if code.code.len() as u64 > profile.kernel_services - profile.kernel_text {
         return Err(BuildError::DoesNotFit { what: "kernel code" });
     }

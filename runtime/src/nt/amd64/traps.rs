@@ -5,8 +5,8 @@
 //! the argument copy (the service's status), or a bug check.
 
 use iced_x86::code_asm::{
-    al, byte_ptr, cr2, dword_ptr, ds, eax, ebp, ebx, ecx, edx, es, fs, gs, qword_ptr, r8, r9, r10, r11, r12, r13,
-    r14, r15, rax, rbp, rbx, rcx, rdi, rdx, rsi, rsp, word_ptr, xmmword_ptr,
+    al, byte_ptr, cr2, ds, dword_ptr, eax, ebp, ebx, ecx, edx, es, fs, gs, qword_ptr, r8, r9, r10, r11, r12, r13, r14,
+    r15, rax, rbp, rbx, rcx, rdi, rdx, rsi, rsp, word_ptr, xmmword_ptr,
 };
 
 use super::assembly::{Asm, KernelAsm, Routine};

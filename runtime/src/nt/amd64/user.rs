@@ -34,8 +34,7 @@ impl UserCode {
         let mut a = CodeAssembler::new(64)?;
         let base = profile.user_data;
         let at = |offset: u32| (base + u64::from(offset)).into();
-        let [start, recovery, direct, direct_syscall, direct_int, callback] =
-            &mut [(); 6].map(|()| a.create_label());
+        let [start, recovery, direct, direct_syscall, direct_int, callback] = &mut [(); 6].map(|()| a.create_label());
 
         a.set_label(start)?;
         a.mov(eax, request::NEXT_SET)?;
