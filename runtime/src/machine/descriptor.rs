@@ -33,9 +33,9 @@ impl Core {
         let last = selector.offset() + (size - 1);
         if selector.is_local() {
             let table = &self.segs[seg::LDTR as usize];
-            (table.is_usable() && last <= table.limit).then(|| table.base + u64::from(selector.offset()))
+            (table.is_usable() && last <= table.limit).then(|| table.base.wrapping_add(u64::from(selector.offset())))
         } else {
-            (last <= u32::from(self.gdtr.limit)).then(|| self.gdtr.base + u64::from(selector.offset()))
+            (last <= u32::from(self.gdtr.limit)).then(|| self.gdtr.base.wrapping_add(u64::from(selector.offset())))
         }
     }
 
@@ -63,7 +63,7 @@ impl Core {
         let Some(at) = self.descriptor_of(selector, 16) else {
             return Err(self.gp(selector.error_code()));
         };
-        let upper: u64 = self.load_system(at + 8)?;
+        let upper: u64 = self.load_system(at.wrapping_add(8))?;
         let base = u64::from(lower.base()) | upper << 32;
         if upper >> 40 & 0x1F != 0 || !is_canonical(base) {
             return Err(self.gp(selector.error_code()));
@@ -84,7 +84,7 @@ impl Core {
     /// Stores the byte with type, DPL and P back to the table.
     pub(crate) fn write_rights(&mut self, selector: Selector, descriptor: Descriptor) -> Flow {
         match self.descriptor_at(selector) {
-            Some(at) => self.store_system(at + RIGHTS, (descriptor.0 >> 40) as u8),
+            Some(at) => self.store_system(at.wrapping_add(RIGHTS), (descriptor.0 >> 40) as u8),
             None => Ok(()),
         }
     }

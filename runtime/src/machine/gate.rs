@@ -175,7 +175,7 @@ impl Core {
         if offset + 7 > u32::from(self.idtr.limit) {
             return Err(self.gp(error));
         }
-        let gate = Gate(self.load_system(self.idtr.base + u64::from(offset))?);
+        let gate = Gate(self.load_system(self.idtr.base.wrapping_add(u64::from(offset)))?);
         let known =
             matches!(gate.kind(), kind::TASK | kind::INTERRUPT_16 | kind::TRAP_16 | kind::INTERRUPT_32 | kind::TRAP_32);
         if !known || event.software && gate.dpl() < self.cpl {
@@ -265,13 +265,13 @@ impl Core {
         if !tss.is_usable() || at + last > tss.limit {
             return Err(self.raise(Vector::InvalidTss, tss.selector.error_code() | ext));
         }
-        let linear = tss.base + u64::from(at);
+        let linear = tss.base.wrapping_add(u64::from(at));
         if wide && at + 7 <= tss.limit {
             let pair: u64 = self.load_system(linear)?;
             Ok((Selector((pair >> 32) as u16), pair & 0xFFFF_FFFF))
         } else if wide {
             let sp: u32 = self.load_system(linear)?;
-            Ok((Selector(self.load_system(linear + 4)?), u64::from(sp)))
+            Ok((Selector(self.load_system(linear.wrapping_add(4))?), u64::from(sp)))
         } else {
             let pair: u32 = self.load_system(linear)?;
             Ok((Selector((pair >> 16) as u16), u64::from(pair & 0xFFFF)))

@@ -330,7 +330,7 @@ fn enter(core: &mut Core, entry: u32) {
 pub(crate) fn flat_segments(core: &mut Core) {
     let data = Segment::new(Selector(0x10), Descriptor(GDT[2]));
     for register in [seg::ES, seg::DS, seg::FS, seg::GS] {
-        core.segs[register as usize] = data;
+        core.set_data_segment(register, data);
     }
     core.segs[seg::LDTR as usize] = Segment::null(Selector(0));
     core.segs[seg::TR as usize] = Segment::null(Selector(0));

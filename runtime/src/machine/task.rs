@@ -78,7 +78,7 @@ impl Core {
     /// `IRET` with NT set: back to the task that the backlink names.
     pub(crate) fn return_task(&mut self) -> Flow {
         let tss = self.segs[seg::TR as usize];
-        let backlink: u16 = self.load_system(tss.base + field::BACKLINK)?;
+        let backlink: u16 = self.load_system(tss.base.wrapping_add(field::BACKLINK))?;
         self.switch_task(Selector(backlink), Switch::Return)
     }
 
@@ -88,7 +88,9 @@ impl Core {
     /// `self.ip` then.
     pub(crate) fn switch_task(&mut self, selector: Selector, how: Switch) -> Flow {
         let target = self.target_tss(selector, how)?;
-        let old = self.segs[seg::TR as usize];
+        let mut old = self.segs[seg::TR as usize];
+        // One that was loaded in long mode may lie higher.
+        old.base &= 0xFFFF_FFFF;
         if target.kind() & !BUSY == TSS_16 || old.descriptor.kind() & !BUSY != TSS_32 || !old.is_usable() {
             return Err(self.unsupported("task switch without a 32-bit TSS on both sides"));
         }

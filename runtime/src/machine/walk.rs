@@ -3,6 +3,7 @@
 use super::core::{CR0_WP, CR4_PAE, CR4_PSE, Core, EFER_NXE};
 use super::fault::{Stop, Vector};
 use super::memory::PAGE_MASK;
+use super::mode::is_canonical;
 use super::paging::Access;
 
 /// Entry bits that all forms of paging share (SDM vol. 3, tables 4-5, 4-6 and 4-15 to 4-20).
@@ -77,6 +78,10 @@ impl Core {
 
     /// Finds the page of a linear address, checks the access, sets accessed and dirty bits; or #PF.
     pub(crate) fn walk(&mut self, linear: u64, access: Access) -> Result<Mapping, Stop> {
+        if self.long_mode() && !is_canonical(linear) {
+            // Operands were looked at before; what comes here is a table that reaches beyond a canonical half.
+            return Err(self.gp(0));
+        }
         let found = if self.cr4 & CR4_PAE != 0 { self.walk_wide(linear) } else { self.walk_narrow(linear) };
         match found.and_then(|(steps, size)| self.grant(&steps, size, linear, access)) {
             Ok(mapping) => Ok(mapping),

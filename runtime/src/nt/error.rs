@@ -47,6 +47,25 @@ pub enum BuildError {
         /// Index of the service.
         service: usize,
     },
+    /// A service has more stack arguments than the 64-bit kernel copies.
+    TooManyStackArguments {
+        /// Index of the service.
+        service: usize,
+        /// How many it may have.
+        max: u32,
+    },
+    /// There are more service tables than numbers can choose from.
+    TooManyTables {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: usize,
+    },
+    /// A service's routine is too far from the packed table.
+    OutOfReach {
+        /// Index of the service.
+        service: usize,
+    },
     /// The service table and the argument table differ in length.
     TablesDiffer {
         /// Rows of the service table.
@@ -94,6 +113,15 @@ impl fmt::Display for BuildError {
             }
             Self::TooManyArguments { service } => {
                 write!(f, "service {service} pops more than `ret` can")
+            }
+            Self::TooManyStackArguments { service, max } => {
+                write!(f, "service {service} has more than {max} stack arguments")
+            }
+            Self::TooManyTables { count, max } => {
+                write!(f, "{count} service tables; a service number chooses from {max}")
+            }
+            Self::OutOfReach { service } => {
+                write!(f, "service {service} is out of a packed table's reach")
             }
             Self::TablesDiffer { ssdt, sspt } => {
                 write!(f, "the service table has {ssdt} rows, the argument table {sspt}")

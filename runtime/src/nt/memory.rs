@@ -9,6 +9,9 @@ use super::BuildError;
 use super::i386::layout::PAGE;
 use super::paging::{Mode, PageTables};
 
+/// Multiboot 1 header: magic, flags, checksum (Multiboot Specification 0.6.96, 3.1). No flags: the ELF headers tell all.
+pub(crate) const MULTIBOOT_HEADER: [u32; 3] = [0x1BAD_B002, 0, 0x1BAD_B002u32.wrapping_neg()];
+
 /// Who may do what with a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {

@@ -1,6 +1,7 @@
 //! The guests: small NT kernels, each with an ntdll that has the stubs under test, and the harness that calls them.
 //!
-//! There are two. The names of this module are those of the 32-bit one, [`i386`].
+//! There are two. The names of this module are those of the 32-bit one, [`i386`]; the 64-bit one has the same names in
+//! [`amd64`].
 //!
 //! [`build`] turns a [`Plan`] into one multiboot image. The image is a program like any other: it boots on the bundled
 //! machine and under QEMU, finds out by itself what the CPU can do, calls every stub of every set that the CPU can run, and
@@ -9,12 +10,14 @@
 //! Each guest has its addresses in `profile`, the offsets of its structures in `layout`, and the facts of a log's records
 //! with the values to expect in `record`.
 
+pub mod amd64;
 mod assembly;
 mod block;
 mod error;
 pub mod i386;
 mod memory;
 mod paging;
+pub(crate) mod request;
 mod start;
 
 pub use error::BuildError;

@@ -61,6 +61,56 @@ fn faults_and_transfers_are_those_of_the_manual() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// Any bytes at all, as 64-bit code of ring 0 with any registers: the machine says what it does not have, and goes on or
+/// stops, whatever comes.
+#[test]
+fn no_code_is_too_much_for_the_machine() {
+    let model = Model::by_name("nehalem").expect("it is built in");
+    let mut image = image::Image::new().expect("it assembles");
+    // Faults that are not triple ones: every vector leads to more of the same.
+    for vector in 0..32 {
+        image.gate(vector, image::KERNEL + 0x40 * u64::from(vector), 3, u64::from(vector) & 3);
+    }
+    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    let mut any = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for _ in 0..400 {
+        let code: Vec<u8> = (0..0x200).flat_map(|_| opcode(any()).to_le_bytes()).collect();
+        image.put(image::KERNEL, &code);
+        let mut machine = Machine::new(model, 2 << 20);
+        machine.load(image.bytes()).expect("it is a multiboot image");
+        machine.run(40);
+        for number in 0..16 {
+            let value = any();
+            // Small, near the ends of the address space, in the image, or anything.
+            let value = match value >> 61 {
+                0 => value & 0xFFF,
+                1 => (value & 0xFFF).wrapping_neg(),
+                2 => 0x0000_7FFF_FFFF_F000 | value & 0xFFF,
+                3 | 4 => 0x10_0000 + (value & 0x7_FFFF),
+                _ => value,
+            };
+            machine.set_register64(number, value);
+        }
+        machine.run(3_000);
+    }
+}
+
+/// Eight bytes of code; many of them begin with a prefix or an escape that long mode gives a meaning to.
+fn opcode(any: u64) -> u64 {
+    match any >> 60 {
+        0..=3 => any & !0xFF | 0x48,
+        4..=6 => any & !0xFFFF | 0x0F48,
+        7 => any & !0xFF_FFFF | 0x0F_4C66,
+        8 => any & !0xFFFF | 0x010F,
+        _ => any,
+    }
+}
+
 #[test]
 #[ignore = "needs qemu-system-x86_64"]
 fn qemu_agrees_but_for_what_it_is_known_to_do_otherwise() {

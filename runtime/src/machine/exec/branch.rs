@@ -139,7 +139,7 @@ fn ret<P: Pointer>(core: &mut Core, op: &Op) -> Flow {
     let sp = core.sp();
     let target = core.load::<P>(seg::SS, sp)?;
     core.jump(target.zx())?;
-    core.set_sp(sp + u64::from(P::BYTES) + op.imm);
+    core.set_sp(sp.wrapping_add(u64::from(P::BYTES)).wrapping_add(op.imm));
     Ok(())
 }
 

@@ -135,7 +135,7 @@ fn enter<W: Width>(core: &mut Core, op: &Op) -> Flow {
 fn leave<W: Width>(core: &mut Core, _: &Op) -> Flow {
     let frame = core.regs[reg::BP as usize] & core.stack_mask;
     let value = core.load::<W>(seg::SS, frame)?;
-    core.set_sp(frame + u64::from(W::BYTES));
+    core.set_sp(frame.wrapping_add(u64::from(W::BYTES)));
     core.set_reg(reg::BP, value);
     Ok(())
 }

@@ -8,11 +8,9 @@ use iced_x86::code_asm::{
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;
 use super::layout::{eflags, msr, port, selector, shared, trap_frame};
+use super::memory::MULTIBOOT_HEADER;
 use super::profile::Profile;
 use super::report::print_literal;
-
-/// Multiboot 1 header: magic, flags, checksum (Multiboot Specification 0.6.96, 3.1). No flags: the ELF headers tell all.
-pub(crate) const MULTIBOOT_HEADER: [u32; 3] = [0x1BAD_B002, 0, 0x1BAD_B002u32.wrapping_neg()];
 
 /// CR0: paging, and ring 0 respects read-only pages too.
 const CR0_PG_WP: u32 = 0x8001_0000;

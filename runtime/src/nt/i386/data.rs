@@ -1,6 +1,8 @@
 //! Where the guest's own variables are: offsets from [`Profile::kernel_data`](super::profile::Profile::kernel_data),
 //! from the harness blocks and in the tables that tell the harness what to do.
 
+pub(crate) use crate::nt::request;
+
 /// Variables of the kernel, as offsets from the start of its data.
 pub(crate) mod kernel {
     use super::super::layout::PAGE;
@@ -122,12 +124,4 @@ pub(crate) mod set {
     pub(crate) const INDEX: u32 = 0x2C;
     /// Size of one set.
     pub(crate) const SIZE: u32 = 0x30;
-}
-
-/// Requests that the harness makes through `int 2Dh`, in EAX. No service number and no debug service is that large.
-pub(crate) mod request {
-    /// Write the record of the call that has just ended.
-    pub(crate) const REPORT: u32 = 0x4E54_0001;
-    /// End the set, begin the next that runs in ring 3; does not come back when there is none.
-    pub(crate) const NEXT_SET: u32 = 0x4E54_0002;
 }

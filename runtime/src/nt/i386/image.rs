@@ -8,7 +8,7 @@ use super::assembly::{Assembled, KernelAsm, Routine};
 use super::data::kernel;
 use super::descriptors::{GDT_SIZE, IDT_SIZE};
 use super::layout::{PAGE, service_table};
-use super::memory::{Access, Region, elf_image, page_tables};
+use super::memory::{Access, MULTIBOOT_HEADER, Region, elf_image, page_tables};
 use super::paging::TWO_LEVELS;
 use super::profile::Profile;
 use super::record::{self, KERNEL_POINTER};
@@ -47,7 +47,7 @@ impl Kernel {
         let first = assemble(profile, &user, &BTreeMap::new())?;
         let code = assemble(profile, &user, &first.addresses)?;
         let startup = code.address(Routine::KiSystemStartup) as u32;
-        let mut boot: Vec<u8> = boot::MULTIBOOT_HEADER.iter().flat_map(|dword| dword.to_le_bytes()).collect();
+        let mut boot: Vec<u8> = MULTIBOOT_HEADER.iter().flat_map(|dword| dword.to_le_bytes()).collect();
         boot.extend(boot::boot_code(profile, page_tables(profile.boot_physical), startup)?);
         let regions = system::regions(profile, &code, &user)?;
         Ok(Self { profile: profile.clone(), user, code, boot, regions })

@@ -261,6 +261,10 @@ pub mod mode {
 
 /// `NTSTATUS` values (ReactOS `sdk/include/psdk/ntstatus.h`).
 pub mod status {
+    /// Conversion of a thread that is a GUI thread already.
+    pub const ALREADY_WIN32: u32 = 0x4000_001B;
+    /// Conversion to a GUI thread failed.
+    pub const NO_MEMORY: u32 = 0xC000_0017;
     /// Call of an unimplemented service.
     pub const NOT_IMPLEMENTED: u32 = 0xC000_0002;
     /// Conversion to a GUI thread where there is no GUI.
@@ -275,8 +279,12 @@ pub mod status {
 
 /// Bug-check codes (Microsoft, "Bug Check Code Reference").
 pub mod bugcheck {
+    /// `APC_INDEX_MISMATCH`: APCs are still disabled at the end of a system call.
+    pub const APC_INDEX_MISMATCH: u32 = 0x01;
     /// `KMODE_EXCEPTION_NOT_HANDLED`: an assertion of the guest itself failed.
     pub const KMODE_EXCEPTION_NOT_HANDLED: u32 = 0x1E;
+    /// `IRQL_GT_ZERO_AT_SYSTEM_SERVICE`: the interrupt level is raised at the end of a system call.
+    pub const IRQL_GT_ZERO_AT_SYSTEM_SERVICE: u32 = 0x4A;
     /// `PAGE_FAULT_IN_NONPAGED_AREA`.
     pub const PAGE_FAULT_IN_NONPAGED_AREA: u32 = 0x50;
     /// `UNEXPECTED_KERNEL_MODE_TRAP`.

@@ -1,0 +1,394 @@
+//! Images that run. Each record is compared with what the plan says, fact by fact.
+
+use std::process::{Command, Stdio};
+
+use iced_x86::code_asm::{CodeAssembler, al, byte_ptr, rax, rsp};
+use ntgate_gen::stub::Stub;
+
+use super::*;
+use crate::nt::amd64::record::{self, KERNEL_POINTER, MXCSR_BEFORE, NO_HANDLER, PAST_END, SENTINEL, entry, exit, fact};
+
+/// Runs an image; gives the log and the value at the exit port.
+type Boot = fn(&Image) -> (String, u32);
+
+/// Boots under QEMU.
+fn qemu(image: &Image) -> (String, u32) {
+    let name = format!("ntgate-nt64-{}-{:?}", std::process::id(), std::thread::current().id());
+    let path = std::env::temp_dir().join(name);
+    let (elf, log) = (path.with_extension("elf"), path.with_extension("log"));
+    std::fs::write(&elf, &image.elf).expect("the image can be written");
+    let mut command = Command::new("qemu-system-x86_64");
+    command.args(["-display", "none", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
+    command.arg("-kernel").arg(&elf);
+    command.arg("-debugcon").arg(format!("file:{}", log.display())).stderr(Stdio::null());
+    let status = command.status().expect("qemu-system-x86_64 is there");
+    let text = std::fs::read_to_string(&log).expect("there is a log");
+    let _ = (std::fs::remove_file(&elf), std::fs::remove_file(&log));
+    let code = status.code().expect("it ended by itself");
+    (text, code as u32 >> 1)
+}
+
+/// Makes a test for each machine.
+macro_rules! on_all_machines {
+    ($($name:ident)*) => {
+        mod under_qemu {
+            $(#[test] #[ignore = "needs qemu-system-x86_64"] fn $name() { super::$name(super::qemu); })*
+        }
+    };
+}
+
+on_all_machines! {
+    every_set_runs
+    a_callback_sees_every_return
+    services_of_win32k_make_the_thread_a_gui_thread
+    rows_that_are_wrong_show
+    stubs_that_are_wrong_show
+    faults_in_ring_0_stop_the_machine
+}
+
+/// The records of a log.
+fn records(log: &str) -> Vec<Vec<u64>> {
+    let record = |line: &str| -> Vec<u64> {
+        line.split(' ').map(|number| u64::from_str_radix(number, 16).expect("it is hexadecimal")).collect()
+    };
+    log.lines().filter_map(|line| line.strip_prefix("c ")).map(record).collect()
+}
+
+/// The way into the kernel that a set's stubs take.
+fn way_in(set: &StubSet) -> u32 {
+    match (set.label.as_str(), set.system_call, set.tables) {
+        ("zw", ..) => entry::BY_SERVICE_INTERNAL,
+        ("zw-reactos", ..) => entry::BY_ZW_SYSTEM_SERVICE,
+        ("syscall-or-int2e", SystemCall::Interrupt, _) => entry::BY_SYSTEM_SERVICE,
+        (.., TableForm::Pointers) => entry::BY_SYSTEM_CALL_ENTRY,
+        _ => entry::BY_SYSTEM_CALL,
+    }
+}
+
+/// The values that a call of a correct stub leaves in the record, by fact; arguments last.
+fn expected(plan: &Plan, image: &Image, set: usize, call: usize, seen: &[u64]) -> Vec<(usize, u64)> {
+    let (planned, layout, service) = (&plan.sets[set], &image.sets[set], &plan.services[call]);
+    let kernel = planned.ring == Ring::Kernel;
+    let by = way_in(planned);
+    let (zw, ros_zw) = (by == entry::BY_SERVICE_INTERNAL, by == entry::BY_ZW_SYSTEM_SERVICE);
+    let reactos = by == entry::BY_SYSTEM_CALL_ENTRY;
+    let syscall = by == entry::BY_SYSTEM_CALL || reactos;
+    let n = call as u32;
+    let ored = |poison: u64| poison | u64::from(n);
+    let number = u64::from(planned.stubs[call].number);
+    let windows_user = by == entry::BY_SYSTEM_CALL || by == entry::BY_SYSTEM_SERVICE;
+    let first = record::first_argument(set as u32, n);
+    let stack = record::stack_arguments(service.args);
+    let rip = seen[fact::FRAME_RIP];
+    let mut facts = vec![
+        (fact::CALL, (set as u64) << 16 | u64::from(n)),
+        (fact::HANDLER_RUNS, 1),
+        (fact::HANDLER, n.into()),
+        (fact::NUMBER, if ros_zw { 0 } else { number }),
+        (fact::ENTRY, by.into()),
+        (
+            fact::EXIT,
+            match by {
+                _ if kernel => exit::RET,
+                entry::BY_SYSTEM_SERVICE => exit::IRET,
+                _ => exit::SYSRET,
+            }
+            .into(),
+        ),
+        (
+            fact::FRAME_CS_SS,
+            if zw {
+                0x10
+            } else if ros_zw {
+                0
+            } else {
+                0x002B_0033
+            },
+        ),
+        (fact::PREVIOUS_MODE, (!kernel).into()),
+        (fact::FRAME_PREVIOUS_MODE, kernel.into()),
+        (fact::STACK_ARGUMENTS, stack.into()),
+        (fact::RSP_ALIGNMENT, 8),
+        (fact::KERNEL_MXCSR, if kernel { MXCSR_BEFORE } else { 0x1F80 }.into()),
+        (fact::SYSTEM_CALL_NUMBER, if windows_user { number } else { 0 }),
+        (fact::MXCSR, MXCSR_BEFORE.into()),
+        (fact::CS_SS, if kernel { 0x0018_0010 } else { 0x002B_0033 }),
+        (fact::DS_ES, 0x002B_002B),
+        (fact::FS_GS, 0x002B_0053),
+        (fact::XMM_KEPT, if kernel { 0xFFFF } else { 0xFFC0 }),
+        (fact::XMM_ZERO, if kernel { 0 } else { 0x3F }),
+        (fact::CALLBACKS, planned.callback.into()),
+        (fact::AFTER_PREVIOUS_MODE, 1),
+        (fact::FAULT_VECTOR, 0),
+        (fact::FAULT_ERROR, 0),
+        (fact::ARGUMENT_COUNT, (4 + stack).into()),
+        (fact::FRAME, layout.frame),
+        (fact::TRAP_FRAME, layout.frame),
+        (fact::FRAME_LINK, if windows_user { 0 } else { layout.trap_frame }),
+        (fact::FIRST_ARGUMENT, if windows_user { first } else { 0 }),
+        (fact::FRAME_RSP, if ros_zw { 0 } else { layout.rsp_before - 8 }),
+        (fact::RCX_AT_ENTRY, if syscall { rip } else { first }),
+        (fact::RAX, record::status(n, set as u32).into()),
+        (fact::RBX, ored(record::POISON_RBX)),
+        (fact::RSI, ored(record::POISON_RSI)),
+        (fact::RDI, ored(record::POISON_RDI)),
+        (fact::RBP, ored(record::POISON_RBP)),
+        (fact::R12, ored(record::POISON_R12)),
+        (fact::R13, ored(record::POISON_R13)),
+        (fact::R14, ored(record::POISON_R14)),
+        (fact::R15, ored(record::POISON_R15)),
+        (fact::RSP, layout.rsp_before),
+        (fact::RSP_BEFORE, layout.rsp_before),
+        (fact::GS_SELF, layout.gs_self),
+        (fact::AFTER_TRAP_FRAME, layout.trap_frame),
+        (fact::AFTER_RSP_BASE, layout.stack_top),
+        (fact::AFTER_RSP0, layout.stack_top),
+        (fact::CALLBACK_R10, if planned.callback { rip } else { 0 }),
+    ];
+    if !kernel {
+        facts.extend([
+            (fact::RFLAGS, seen[fact::FRAME_RFLAGS]),
+            (fact::R10_AT_ENTRY, first),
+            (fact::RCX, rip),
+            (fact::R11, seen[fact::FRAME_RFLAGS]),
+            (fact::RDX, 0),
+            (fact::R8, seen[fact::FRAME_RSP]),
+            (fact::R9, ored(record::POISON_RBP)),
+            (fact::R10, if planned.callback { rip } else { 0 }),
+        ]);
+        let stub = &planned.stubs[call];
+        let interrupt = by == entry::BY_SYSTEM_SERVICE;
+        let code = if interrupt { iced_x86::Code::Int_imm8 } else { iced_x86::Code::Syscall };
+        let way = stub.instructions.iter().find(|instruction| instruction.code() == code).expect("it is there");
+        // Both instructions have two bytes.
+        facts.push((fact::FRAME_RIP, layout.stub_addresses[call] + way.ip() + 2));
+        let r11 = if interrupt { ored(record::POISON_R11) } else { seen[fact::FRAME_RFLAGS] };
+        facts.push((fact::R11_AT_ENTRY, r11));
+        if !reactos {
+            facts.push((fact::RESERVED, if stack == 0 { 0 } else { 0x70 }));
+        }
+    }
+    if zw {
+        let linkage = image.symbols.iter().find(|symbol| symbol.name == "nt!KiServiceLinkage");
+        facts.push((fact::FRAME_RIP, linkage.expect("it is there").address));
+    }
+    for slot in 0..4u64 {
+        let home = if planned.label == "syscall-home" { first } else { SENTINEL };
+        facts.push((fact::HOME + slot as usize, home + slot));
+    }
+    facts.extend((0..u64::from(4 + stack)).map(|k| (fact::ARGUMENTS + k as usize, first + k)));
+    facts
+}
+
+/// All sets of a plan.
+fn judge(boot: Boot, profile: &Profile, plan: &Plan) {
+    let image = build(profile, plan).expect("it builds");
+    let (log, value) = boot(&image);
+    let mut lines = log.lines();
+    let head = format!("ntgate 1 profile {} services {} sets {}", profile.name, plan.services.len(), plan.sets.len());
+    assert_eq!(lines.next(), Some(head.as_str()));
+    assert_eq!(value, 0, "{}", log.lines().last().unwrap_or_default());
+    let records = records(&log);
+    assert_eq!(log.lines().last(), Some(format!("done {:08x}", records.len()).as_str()));
+    let mut all = records.iter();
+    for (set, planned) in plan.sets.iter().enumerate() {
+        for (call, service) in plan.services.iter().enumerate() {
+            let seen = all.next().expect("there is a record");
+            let label = &planned.label;
+            for (fact, value) in expected(plan, &image, set, call, seen) {
+                assert_eq!(
+                    seen[fact], value,
+                    "{label} ({set}), {}, fact {fact}: {:x} for {value:x}",
+                    service.name, seen[fact]
+                );
+            }
+            assert_eq!(seen.len(), fact::ARGUMENTS + 4 + record::stack_arguments(service.args) as usize);
+            let flags = 0x702;
+            let zw = way_in(planned) == entry::BY_SERVICE_INTERNAL;
+            let frame_flags = if planned.label == "zw-reactos" {
+                0
+            } else if zw {
+                2
+            } else {
+                0x202
+            };
+            assert_eq!(seen[fact::FRAME_RFLAGS] & flags, frame_flags);
+            assert_eq!(seen[fact::RFLAGS] & flags, 0x202);
+        }
+        if planned.past_end.is_some() {
+            let past_end = all.next().expect("there is a record");
+            assert_eq!(past_end[fact::CALL], (set as u64) << 16 | u64::from(PAST_END));
+            assert_eq!(past_end[fact::RAX], 0xC000_001C);
+            assert_eq!(past_end[fact::HANDLER], u64::from(NO_HANDLER));
+            assert_eq!(past_end[fact::RSP], past_end[fact::RSP_BEFORE]);
+        }
+        for refusal in &image.sets[set].refusals {
+            let seen = all.next().expect("there is a record");
+            let accepted = planned.ring == Ring::Kernel;
+            assert_eq!(seen[fact::CALL], (set as u64) << 16 | u64::from(refusal.call));
+            assert_eq!(seen[fact::FRAME_RSP], refusal.pointer);
+            assert_eq!(seen[fact::RAX] == 0xC000_0005, !accepted);
+            assert_eq!(seen[fact::HANDLER_RUNS], u64::from(accepted));
+            assert_eq!(seen[fact::FAULT_VECTOR], 0);
+            assert_eq!(seen[fact::RSP], seen[fact::RSP_BEFORE]);
+            if accepted {
+                let first = record::first_argument(set as u32, KERNEL_POINTER);
+                for (k, argument) in seen[fact::ARGUMENTS..].iter().enumerate() {
+                    assert_eq!(*argument, first + k as u64);
+                }
+            }
+        }
+    }
+    assert!(all.next().is_none());
+}
+
+fn every_set_runs(boot: Boot) {
+    for profile in [&WIN7_X64, &WIN10_X64] {
+        judge(boot, profile, &plan(LIST, Shape::of(Arch::Amd64)));
+    }
+}
+
+fn a_callback_sees_every_return(boot: Boot) {
+    let mut plan = plan(SMALL, &[Shape::Syscall, Shape::SyscallOrInt2e]);
+    for set in &mut plan.sets {
+        set.callback = true;
+    }
+    judge(boot, &WIN7_X64, &plan);
+    judge(boot, &WIN10_X64, &plan);
+}
+
+/// Services with none, all register and the most stack arguments.
+const SMALL: &str = "NtA 0\nNtB 4\nNtC 18\nNtD 5\n";
+
+fn services_of_win32k_make_the_thread_a_gui_thread(boot: Boot) {
+    let mut plan = plan(&format!("{SMALL}{WIN32K}"), Shape::of(Arch::Amd64));
+    assert_eq!(plan.tables[1].len(), 2);
+    judge(boot, &WIN10_X64, &plan);
+    judge(boot, &WIN7_X64, &plan);
+    // Bits 13 to 31 of a number mean nothing; 1002h is past win32k's end, whether there is a win32k or not.
+    for set in &mut plan.sets {
+        set.refusals = false;
+        let numbered = |stub: &mut Stub, number: u32| {
+            stub.number = number;
+            let load = stub.instructions.iter_mut().find(|i| i.code() == iced_x86::Code::Mov_r32_imm32);
+            load.expect("it loads a number").set_immediate32(number);
+        };
+        if let Some(stub) = &mut set.past_end {
+            numbered(stub, 0x1002);
+            numbered(&mut set.stubs[0], 0xFFFF_E000);
+            numbered(&mut set.stubs[4], 0xFFFF_F000);
+        }
+    }
+    judge(boot, &WIN7_X64, &plan);
+    plan.tables.truncate(1);
+    plan.services.truncate(4);
+    for set in &mut plan.sets {
+        set.stubs.truncate(4);
+    }
+    let reactos = |set: &StubSet| set.tables == TableForm::Pointers;
+    plan.sets.retain(|set| !reactos(set));
+    judge(boot, &WIN7_X64, &plan);
+}
+
+/// The one record of each call, by call.
+fn run(boot: Boot, plan: &Plan) -> Vec<Vec<u64>> {
+    let image = build(&WIN7_X64, plan).expect("it builds");
+    let (log, value) = boot(&image);
+    assert_eq!(value, 0, "{}", log.lines().last().unwrap_or_default());
+    records(&log)
+}
+
+fn rows_that_are_wrong_show(boot: Boot) {
+    let mut plan = plan(SMALL, &[Shape::Syscall, Shape::SyscallReactos, Shape::ZwAmd64]);
+    for set in &mut plan.sets {
+        (set.past_end, set.refusals) = (None, false);
+    }
+    let rows = &mut plan.tables[0];
+    // The neighbour's routine; nobody's routine; one argument more; one less.
+    rows[0].displacement = 16;
+    rows[1].displacement = -32;
+    (rows[2].stack_arguments, rows[2].argument_bytes) = (13, 17 * 8);
+    (rows[3].stack_arguments, rows[3].argument_bytes) = (2, 6 * 8);
+    for (set, calls) in run(boot, &plan).chunks(4).enumerate() {
+        assert_eq!(calls[0][fact::HANDLER], 1);
+        assert_eq!(calls[1][fact::HANDLER], NO_HANDLER.into());
+        assert_eq!(calls[1][fact::RAX], 0xC000_0002);
+        assert_eq!(calls[2][fact::STACK_ARGUMENTS], 13);
+        assert_eq!(calls[3][fact::STACK_ARGUMENTS], 2);
+        // Behind the fifth argument the harness's stack has no sixth.
+        assert_eq!(calls[3][fact::ARGUMENTS + 4], record::first_argument(set as u32, 3) + 4);
+        assert_eq!(calls[3][fact::ARGUMENTS + 5], SENTINEL + 5);
+    }
+}
+
+/// A stub with instructions of its own.
+fn code(stub: &Stub, emit: impl Fn(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>) -> Stub {
+    let mut a = CodeAssembler::new(64).expect("64 bits are possible");
+    emit(&mut a).expect("the instructions exist");
+    Stub { instructions: a.take_instructions(), relocations: Vec::new(), ..stub.clone() }
+}
+
+fn stubs_that_are_wrong_show(boot: Boot) {
+    let mut plan = plan(SMALL, &[Shape::Syscall]);
+    (plan.sets[0].past_end, plan.sets[0].refusals) = (None, false);
+    let stubs = &mut plan.sets[0].stubs;
+    // As ReactOS's old generator had it: the stub takes its caller's arguments away.
+    stubs[2].instructions.pop();
+    let taken = code(&stubs[2], |a| a.ret_1(18 * 4));
+    stubs[2].instructions.extend(taken.instructions);
+    // The first argument is in RCX, where `syscall` puts the return address.
+    stubs[1].remove(0);
+    stubs[0] = code(&stubs[0], |a| a.hlt());
+    stubs[3] = code(&stubs[3], |a| a.mov(al, byte_ptr(WIN7_X64.user_unmapped)));
+    let calls = run(boot, &plan);
+    assert_eq!(calls[0][fact::FAULT_VECTOR], 0xE);
+    assert_eq!((calls[0][fact::FAULT_ERROR], calls[0][fact::HANDLER_RUNS]), (0, 0));
+    assert_eq!(calls[0][fact::FAULT_RIP], WIN7_X64.ntdll_stubs);
+    assert_eq!(calls[0][fact::R15], record::POISON_R15);
+    assert_eq!(calls[1][fact::ARGUMENTS], record::POISON_R10 | 1);
+    assert_eq!(calls[1][fact::ARGUMENTS + 1], record::first_argument(0, 1) + 1);
+    assert_eq!(calls[2][fact::RSP], calls[2][fact::RSP_BEFORE] + 18 * 4);
+    assert_eq!(calls[3][fact::FAULT_VECTOR], 0xF);
+    assert_eq!(calls[3][fact::FAULT_ERROR], 4);
+    assert_eq!(calls[3][fact::FAULT_CR2], WIN7_X64.user_unmapped);
+}
+
+fn faults_in_ring_0_stop_the_machine(boot: Boot) {
+    let mut broken = plan("NtA 1\nNtB 2\n", &[Shape::Syscall, Shape::ZwAmd64]);
+    let stub = &mut broken.sets[1].stubs[1];
+    *stub = code(stub, |a| a.mov(al, byte_ptr(0x1234)));
+    let image = build(&WIN7_X64, &broken).expect("it builds");
+    let (log, value) = boot(&image);
+    assert_eq!(value, 1);
+    let last = log.lines().last().expect("there is a line");
+    let (rip, stack) = (image.sets[1].stub_addresses[1], image.sets[1].rsp_before - 8);
+    assert_eq!(
+        last,
+        format!("bugcheck 00000050 0000000e 00000000 {rip:016x} 0000000000001234 {stack:016x} 00000010 000002d7")
+    );
+
+    // A stack pointer into nowhere: the fault's own frame can't be pushed, so it is a double fault on its own stack.
+    let stub = &mut broken.sets[1].stubs[1];
+    *stub = code(stub, |a| {
+        a.mov(rsp, 0x1000u64)?;
+        a.push(rax)
+    });
+    let mut image = build(&WIN7_X64, &broken).expect("it builds");
+    let (log, value) = boot(&image);
+    assert_eq!(value, 1);
+    let last = log.lines().last().expect("there is a line");
+    assert!(last.starts_with("bugcheck 0000007f 00000008 00000000 "), "{last}");
+    assert!(last.ends_with("0000000000001000 00000010 000002d7"), "{last}");
+
+    // The boot after that goes on behind it.
+    let next = Start { set: 1, call: 2 };
+    image.set_start(next).expect("the image has that set");
+    broken.start = next;
+    assert!(build(&WIN7_X64, &broken).is_ok_and(|built| built.elf == image.elf));
+    assert_eq!(image.set_start(Start { set: 2, call: 0 }), Err(BuildError::NoSuchStart { set: 2 }));
+    let (log, value) = boot(&image);
+    assert_eq!(value, 0);
+    let calls: Vec<u64> = records(&log).iter().map(|record| record[fact::CALL]).collect();
+    assert_eq!(calls, [0x1_8000]);
+    assert!(!log.contains("set 0"));
+}
