@@ -126,7 +126,12 @@ fn enter<W: Width>(core: &mut Core, op: &Op) -> Flow {
     {
         return undo(core, stop);
     }
-    core.set_sp(core.sp().wrapping_sub(size));
+    let bottom = core.sp().wrapping_sub(size) & core.stack_mask;
+    // A write there would have to succeed, though none is made (SDM vol. 2, ENTER, exceptions).
+    if let Err(stop) = core.load_for_update::<W>(seg::SS, bottom) {
+        return undo(core, stop);
+    }
+    core.set_sp(bottom);
     core.set_reg(reg::BP, W::cut(frame));
     left
 }

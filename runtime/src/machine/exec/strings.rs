@@ -145,6 +145,7 @@ fn portion<E: Element, W: Width, const REPEAT: u8>(core: &mut Core, op: &Op) -> 
     let step = if core.flags.df() { bytes.wrapping_neg() } else { bytes };
     let most = if core.flags.system() & flags::TF != 0 { 1 } else { PORTION };
     let mut left = u64::from(most);
+    let before = core.flags;
     while left > 0 {
         if REPEAT == Repeat::Count as u8 && !core.flags.df() {
             left -= bulk::<E, W>(core, op, mask, left - 1);
@@ -157,6 +158,10 @@ fn portion<E: Element, W: Width, const REPEAT: u8>(core: &mut Core, op: &Op) -> 
         if let Err(stop) = flow
             && stop != Stop::Leave
         {
+            if E::COMPARES {
+                // The flags are those of before the instruction, not of the last element (SDM vol. 2, REP).
+                core.flags = before;
+            }
             return Err(stop);
         }
         if E::SOURCE {

@@ -3,7 +3,7 @@
 use super::super::super::core::CR0_WP;
 use super::super::super::fault::Exit;
 use super::super::super::machine::Register;
-use super::super::super::testing::{CODE, DATA, World};
+use super::super::super::testing::{CODE, DATA, STACK_0, World};
 
 const REGISTERS: [Register; 8] = [
     Register::Eax,
@@ -180,6 +180,35 @@ fn a_zero_count_touches_no_memory() {
     let seen = world.seen(&[0xF3, 0xAB, 0xF3, 0xA6, 0xF4]);
     assert_eq!((seen.vector, seen.eip), (13, CODE + 4));
     assert_eq!(world.register(Register::Edi), 0xDEAD_0000);
+}
+
+#[test]
+fn a_repeated_comparison_that_faults_restores_the_flags() {
+    for (code, first) in [([0xF3, 0xAE], 0), ([0xF2, 0xA6], 1)] {
+        let mut world = world(true);
+        world.core().flags.set(0x8D7);
+        world.poke(DATA + 0xFF0, &[first; 16]);
+        world.machine.set_register(Register::Esi, CODE + 0x800);
+        world.machine.set_register(Register::Edi, DATA + 0xFF0);
+        world.machine.set_register(Register::Ecx, 100);
+        world.machine.set_register(Register::Eax, 0);
+        let seen = world.seen(&code);
+        assert_eq!((seen.vector, seen.eip, seen.eflags & 0x8D7), (14, CODE, 0x8D7));
+        assert_eq!(world.register(Register::Ecx), 84);
+    }
+}
+
+#[test]
+fn enter_tries_a_write_at_the_end_of_its_frame() {
+    let mut world = world(true);
+    let esp = DATA + 0x2010;
+    world.machine.set_register(Register::Esp, esp);
+    world.machine.set_register(Register::Ebp, 0x1234);
+    let seen = world.seen(&[0xC8, 0, 1, 0]);
+    assert_eq!((seen.vector, seen.code, seen.eip), (14, 6, CODE));
+    assert_eq!(world.core().cr2, u64::from(esp - 4 - 0x100));
+    assert_eq!(world.register(Register::Ebp), 0x1234);
+    assert_eq!(world.peek32(STACK_0 - 8), esp, "ESP as it was");
 }
 
 #[test]
