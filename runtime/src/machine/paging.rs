@@ -21,6 +21,8 @@ mod entry {
     pub(super) const ACCESSED: u32 = 1 << 5;
     pub(super) const DIRTY: u32 = 1 << 6;
     pub(super) const LARGE: u32 = 1 << 7;
+    /// Bits of a 4 MiB page's entry that must be clear: 21 to 13, as no model has PSE-36.
+    pub(super) const LARGE_RESERVED: u32 = 0x003F_E000;
 }
 
 /// Page-fault error code bits (SDM vol. 3, 4.7).
@@ -28,6 +30,7 @@ mod code {
     pub(super) const PROTECTION: u32 = 1 << 0;
     pub(super) const WRITE: u32 = 1 << 1;
     pub(super) const USER: u32 = 1 << 2;
+    pub(super) const RESERVED: u32 = 1 << 3;
 }
 
 #[derive(Clone, Copy)]
@@ -165,11 +168,10 @@ impl Core {
         Ok(mapping.frame | linear & (PAGE - 1))
     }
 
-    fn page_fault(&mut self, linear: u32, access: Access, protection: bool) -> Stop {
+    /// #PF; `cause` is what the error code says besides the access.
+    fn page_fault(&mut self, linear: u32, access: Access, cause: u32) -> Stop {
         self.cr2 = u64::from(linear);
-        let code = u32::from(protection) * code::PROTECTION
-            | u32::from(access.write) * code::WRITE
-            | u32::from(access.user) * code::USER;
+        let code = cause | u32::from(access.write) * code::WRITE | u32::from(access.user) * code::USER;
         self.raise(Vector::PageFault, code)
     }
 
@@ -177,23 +179,26 @@ impl Core {
         let directory_at = self.cr3 & 0xFFFF_F000 | u64::from(linear >> 22) << 2;
         let directory: u32 = self.memory.read(directory_at);
         if directory & entry::PRESENT == 0 {
-            return Err(self.page_fault(linear, access, false));
+            return Err(self.page_fault(linear, access, 0));
         }
         let large = directory & entry::LARGE != 0 && self.cr4 & CR4_PSE != 0;
+        if large && directory & entry::LARGE_RESERVED != 0 {
+            return Err(self.page_fault(linear, access, code::PROTECTION | code::RESERVED));
+        }
         let (leaf_at, leaf, rights) = if large {
             (directory_at, directory, directory)
         } else {
             let at = u64::from(directory & 0xFFFF_F000 | (linear >> 12 & 0x3FF) << 2);
             let table: u32 = self.memory.read(at);
             if table & entry::PRESENT == 0 {
-                return Err(self.page_fault(linear, access, false));
+                return Err(self.page_fault(linear, access, 0));
             }
             (at, table, directory & table)
         };
         let (user, writable) = (rights & entry::USER != 0, rights & entry::WRITABLE != 0);
         let protects = access.user || self.cr0 & CR0_WP != 0;
         if access.user && !user || access.write && !writable && protects {
-            return Err(self.page_fault(linear, access, true));
+            return Err(self.page_fault(linear, access, code::PROTECTION));
         }
         if !large && directory & entry::ACCESSED == 0 {
             self.memory.write(directory_at, directory | entry::ACCESSED);
