@@ -40,6 +40,8 @@ pub(crate) mod seg {
 
 /// CR0: protection enable.
 pub(crate) const CR0_PE: u32 = 1 << 0;
+/// CR0: monitor coprocessor (`WAIT` asks for CR0.TS too).
+pub(crate) const CR0_MP: u32 = 1 << 1;
 /// CR0: emulation (no FPU).
 pub(crate) const CR0_EM: u32 = 1 << 2;
 /// CR0: task switched.

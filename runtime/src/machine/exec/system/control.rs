@@ -2,15 +2,15 @@
 
 use iced_x86::{Code, Instruction, Mnemonic, OpKind};
 
-use super::super::super::core::{CR0_AM, CR0_EM, CR0_ET, CR0_PE, CR0_PG, CR0_TS, CR0_WP, CR4_PSE, CR4_TSD, Core, reg};
+use super::super::super::core::{
+    CR0_AM, CR0_EM, CR0_ET, CR0_MP, CR0_PE, CR0_PG, CR0_TS, CR0_WP, CR4_PSE, CR4_TSD, Core, reg,
+};
 use super::super::super::cpuid::feature;
 use super::super::super::fault::Flow;
 use super::super::super::op::{After, Op, Run, run};
 use super::super::super::width::Width;
 use super::super::operand::{gpr, memory, size};
 
-/// CR0: monitor coprocessor.
-const CR0_MP: u32 = 1 << 1;
 /// CR0: numeric error.
 const CR0_NE: u32 = 1 << 5;
 /// CR0: not write-through.
@@ -209,9 +209,10 @@ fn rdtsc(core: &mut Core, _: &Op) -> Flow {
     Ok(())
 }
 
-/// `RDPMC`: there is no counter that an index could name, and CR4.PCE can't be set.
+/// `RDPMC`: CR4.PCE can't be set, so it is for CPL 0; and there it would have to count.
 fn rdpmc(core: &mut Core, _: &Op) -> Flow {
-    Err(core.gp(0))
+    core.privileged()?;
+    Err(core.unsupported("performance counter"))
 }
 
 /// `INVD` and `WBINVD`: no cache whose contents could be seen.
