@@ -235,7 +235,8 @@ impl Core {
 
 /// Decodes from the core's EIP, which is at `physical`, to the end of the block or of the page.
 ///
-/// The flag says whether all of it lies in one page; if not, the block is the one instruction that crosses.
+/// The flag says whether all of it lies in one page of RAM; if not, the block is the one instruction that crosses into the
+/// next page, or the zeroes that are read where there is no RAM.
 fn decode(core: &mut Core, physical: u64) -> Result<(Block, bool), Stop> {
     let room = (PAGE - physical % PAGE) as usize;
     let start = physical as usize;

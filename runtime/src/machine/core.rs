@@ -59,6 +59,13 @@ pub(crate) const CR4_PSE: u32 = 1 << 4;
 /// CR4: time-stamp disable: `RDTSC` only at CPL 0.
 pub(crate) const CR4_TSD: u32 = 1 << 2;
 
+/// DR6 bits that are always set (SDM vol. 3, 17.2.3).
+pub(crate) const DR6_ALWAYS: u64 = 0xFFFF_0FF0;
+/// DR7 bits that are always set (SDM vol. 3, 17.2.4).
+pub(crate) const DR7_ALWAYS: u64 = 0x400;
+/// The debug registers after a reset.
+pub(crate) const DR_RESET: [u64; 8] = [0, 0, 0, 0, 0, 0, DR6_ALWAYS, DR7_ALWAYS];
+
 /// GDTR or IDTR.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct TableRegister {

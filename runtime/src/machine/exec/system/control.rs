@@ -3,7 +3,7 @@
 use iced_x86::{Code, Instruction, Mnemonic, OpKind};
 
 use super::super::super::core::{
-    CR0_AM, CR0_EM, CR0_ET, CR0_MP, CR0_PE, CR0_PG, CR0_TS, CR0_WP, CR4_PSE, CR4_TSD, Core, reg,
+    CR0_AM, CR0_EM, CR0_ET, CR0_MP, CR0_PE, CR0_PG, CR0_TS, CR0_WP, CR4_PSE, CR4_TSD, Core, DR6_ALWAYS, DR7_ALWAYS, reg,
 };
 use super::super::super::cpuid::feature;
 use super::super::super::fault::Flow;
@@ -22,9 +22,6 @@ const CR0_WRITABLE: u32 = CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | 
 /// CR4: physical-address extension.
 const CR4_PAE: u32 = 1 << 5;
 
-/// DR6 and DR7 bits that are always set (SDM vol. 3, 17.2).
-const DR6_ALWAYS: u64 = 0xFFFF_0FF0;
-const DR7_ALWAYS: u64 = 0x400;
 /// The bits of DR6 that can be written: B0 to B3, BD, BS, BT.
 const DR6_WRITABLE: u64 = 0xE00F;
 /// The bits of DR7 that switch something on: L0 to G3 and GD.
