@@ -233,20 +233,12 @@ pub mod selector {
     pub const MODE_MASK: u32 = 1;
 }
 
-/// EFLAGS bits (Intel SDM volume 1, 3.4.3).
+/// EFLAGS bits: the machine's.
 pub mod eflags {
+    pub use crate::machine::flags::{ALWAYS, ID, IF, RF, TF};
+
     /// Carry, parity, adjust, zero, sign and the bit that is always one.
-    pub const STATUS: u32 = 0x0D7;
-    /// Bit 1, always one.
-    pub const ALWAYS: u32 = 0x002;
-    /// Trap flag.
-    pub const TF: u32 = 0x100;
-    /// Interrupt flag.
-    pub const IF: u32 = 0x200;
-    /// Resume flag.
-    pub const RF: u32 = 0x1_0000;
-    /// Identification flag: it can be changed where CPUID exists.
-    pub const ID: u32 = 0x20_0000;
+    pub const STATUS: u32 = crate::machine::flags::ARITHMETIC & 0xFF | ALWAYS;
 }
 
 /// `KPROCESSOR_MODE`.
