@@ -94,7 +94,7 @@ pub(crate) fn elf_image(
     entry: u32,
     regions: &[Region],
 ) -> Result<Vec<u8>, BuildError> {
-    check_overlap(regions)?;
+    check_overlap(boot_physical, regions)?;
     let directory = page_directory(boot_physical);
     let boot = Region::new(boot_physical, boot, PAGE, Access::Kernel);
     if boot.size != PAGE {
@@ -124,9 +124,9 @@ pub(crate) fn elf_image(
     Ok(write_elf(entry, &segments))
 }
 
-/// No page has two contents.
-fn check_overlap(regions: &[Region]) -> Result<(), BuildError> {
-    let mut spans: Vec<(u32, u32)> = Vec::with_capacity(regions.len() + 1);
+/// No page has two contents, and none is the boot code's or where the page tables show themselves.
+fn check_overlap(boot: u32, regions: &[Region]) -> Result<(), BuildError> {
+    let mut spans = vec![(boot, PAGE), ((SELF_MAP as u32) << 22, ENTRIES as u32 * PAGE)];
     for region in regions {
         spans.push((region.address, region.size));
         if let Some((alias, _)) = region.alias {
