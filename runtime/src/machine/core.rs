@@ -66,6 +66,18 @@ pub(crate) const DR7_ALWAYS: u64 = 0x400;
 /// The debug registers after a reset.
 pub(crate) const DR_RESET: [u64; 8] = [0, 0, 0, 0, 0, 0, DR6_ALWAYS, DR7_ALWAYS];
 
+/// Numbers of the model-specific registers of this machine (SDM vol. 4, table 2-2).
+pub(crate) mod msr {
+    /// IA32_TIME_STAMP_COUNTER.
+    pub(crate) const TSC: u32 = 0x10;
+    /// IA32_SYSENTER_CS.
+    pub(crate) const SYSENTER_CS: u32 = 0x174;
+    /// IA32_SYSENTER_ESP.
+    pub(crate) const SYSENTER_ESP: u32 = 0x175;
+    /// IA32_SYSENTER_EIP.
+    pub(crate) const SYSENTER_EIP: u32 = 0x176;
+}
+
 /// GDTR or IDTR.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct TableRegister {
@@ -75,14 +87,14 @@ pub struct TableRegister {
     pub limit: u16,
 }
 
-/// The model-specific registers that this machine has (SDM vol. 4).
+/// What the model-specific registers hold, but for the time-stamp counter.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Msrs {
-    /// IA32_SYSENTER_CS, 174h.
+    /// IA32_SYSENTER_CS.
     pub sysenter_cs: u32,
-    /// IA32_SYSENTER_ESP, 175h.
+    /// IA32_SYSENTER_ESP.
     pub sysenter_esp: u64,
-    /// IA32_SYSENTER_EIP, 176h.
+    /// IA32_SYSENTER_EIP.
     pub sysenter_eip: u64,
 }
 

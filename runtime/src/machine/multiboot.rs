@@ -13,7 +13,8 @@ use super::segment::{Descriptor, Segment, Selector};
 
 /// The header lies in this many bytes at the beginning of the file.
 const SEARCH: usize = 8192;
-const HEADER_MAGIC: u32 = 0x1BAD_B002;
+/// What a multiboot header begins with.
+pub(crate) const HEADER_MAGIC: u32 = 0x1BAD_B002;
 /// What EAX holds at the entry.
 const LOADER_MAGIC: u32 = 0x2BAD_B002;
 

@@ -10,15 +10,17 @@ use super::data::kernel;
 use super::layout::{eflags, msr, port, selector, shared, trap_frame};
 use super::profile::Profile;
 use super::report::print_literal;
+use crate::machine::cpuid::feature;
+use crate::machine::{CR0_PG, CR0_WP, HEADER_MAGIC};
 
 /// Multiboot 1 header: magic, flags, checksum (Multiboot Specification 0.6.96, 3.1). No flags: the ELF headers tell all.
-pub(crate) const MULTIBOOT_HEADER: [u32; 3] = [0x1BAD_B002, 0, 0x1BAD_B002u32.wrapping_neg()];
+pub(crate) const MULTIBOOT_HEADER: [u32; 3] = [HEADER_MAGIC, 0, HEADER_MAGIC.wrapping_neg()];
 
 /// CR0: paging, and ring 0 respects read-only pages too.
-const CR0_PG_WP: u32 = 0x8001_0000;
+const CR0_PG_WP: u32 = CR0_PG | CR0_WP;
 
 /// CPUID.1:EDX, `sysenter` and `sysexit`.
-const CPUID_SEP_BIT: u32 = 11;
+const CPUID_SEP_BIT: u32 = feature::SEP.trailing_zeros();
 
 /// Model and stepping of family 6 from which on the bit is to be believed.
 const FIRST_SEP_STEP: u32 = 0x0303;

@@ -3,7 +3,8 @@
 use iced_x86::{Code, Instruction, Mnemonic, OpKind};
 
 use super::super::super::core::{
-    CR0_AM, CR0_EM, CR0_ET, CR0_MP, CR0_PE, CR0_PG, CR0_TS, CR0_WP, CR4_PSE, CR4_TSD, Core, DR6_ALWAYS, DR7_ALWAYS, reg,
+    CR0_AM, CR0_EM, CR0_ET, CR0_MP, CR0_PE, CR0_PG, CR0_TS, CR0_WP, CR4_PSE, CR4_TSD, Core, DR6_ALWAYS, DR7_ALWAYS,
+    msr, reg,
 };
 use super::super::super::cpuid::feature;
 use super::super::super::fault::Flow;
@@ -28,14 +29,6 @@ const DR6_WRITABLE: u64 = 0xE00F;
 const DR7_ENABLES: u64 = 0x20FF;
 /// The bits of DR7 that are always clear.
 const DR7_CLEAR: u64 = 0xD800;
-
-/// The model-specific registers of this machine.
-mod msr {
-    pub(super) const TSC: u32 = 0x10;
-    pub(super) const SYSENTER_CS: u32 = 0x174;
-    pub(super) const SYSENTER_ESP: u32 = 0x175;
-    pub(super) const SYSENTER_EIP: u32 = 0x176;
-}
 
 /// `MOV r32, CRn` (`op.imm` = n).
 fn read_cr(core: &mut Core, op: &Op) -> Flow {
