@@ -130,6 +130,10 @@ fn a_16_bit_stack_wraps_and_keeps_the_upper_half_of_esp() {
     assert_eq!(world.run(&[0x59, 0x66, 0x59, 0x66, 0x59, 0xF4]), Exit::Halted);
     assert_eq!(world.register(Register::Esp), 0x1234_0002);
     assert_eq!(world.register(Register::Ecx), 0xAABB_CCDD);
+    // enter 10h, 0; hlt: EBP gets all of ESP.
+    world.machine.set_register(Register::Esp, 0x1234_8000);
+    assert_eq!(world.run(&[0xC8, 0x10, 0, 0, 0xF4]), Exit::Halted);
+    assert_eq!((world.register(Register::Ebp), world.register(Register::Esp)), (0x1234_7FFC, 0x1234_7FEC));
 }
 
 #[test]
