@@ -29,7 +29,7 @@ fn world(writable: bool) -> World {
 
 #[test]
 fn instructions_that_write_fault_as_writes_and_change_nothing() {
-    let cases: [(&str, &[u8]); 31] = [
+    let cases: [(&str, &[u8]); 32] = [
         ("mov", &[0x89, 0x06]),
         ("add [esi], eax", &[0x01, 0x06]),
         ("add byte [esi], 1", &[0x80, 0x06, 1]),
@@ -47,6 +47,7 @@ fn instructions_that_write_fault_as_writes_and_change_nothing() {
         ("rol by cl", &[0xD3, 0x06]),
         ("rcr by immediate", &[0xC0, 0x1E, 3]),
         ("shld", &[0x0F, 0xA4, 0x06, 3]),
+        ("arpl that raises", &[0x63, 0x0E]),
         ("setcc", &[0x0F, 0x94, 0x06]),
         ("stosd", &[0xAB]),
         ("movsb", &[0xA4]),
@@ -93,8 +94,8 @@ fn instructions_that_write_fault_as_writes_and_change_nothing() {
 
 #[test]
 fn instructions_that_only_read_do_not_fault_on_a_read_only_page() {
-    // cmp, test, bt by register, bt by immediate, push [esi], imul, movzx, cmovne, lodsd, scasb, cmpsb
-    let cases: [&[u8]; 11] = [
+    // cmp, test, bt by register, bt by immediate, push [esi], imul, movzx, cmovne, lodsd, scasb, cmpsb, arpl that does not raise
+    let cases: [&[u8]; 12] = [
         &[0x39, 0x06],
         &[0x85, 0x06],
         &[0x0F, 0xA3, 0x06],
@@ -106,6 +107,7 @@ fn instructions_that_only_read_do_not_fault_on_a_read_only_page() {
         &[0xAD],
         &[0xAE],
         &[0xA6],
+        &[0x63, 0x06],
     ];
     for code in cases {
         let mut world = world(false);
