@@ -125,8 +125,9 @@ impl Element for Cmps {
     const DESTINATION: bool = true;
     #[inline(always)]
     fn step<W: Width>(core: &mut Core, op: &Op, source: u64, destination: u64) -> Flow {
-        let a = core.load::<W>(op.seg, source)?;
+        // ES:eDI first, as processors do: where both fault, CR2 tells.
         let b = core.load::<W>(seg::ES, destination)?;
+        let a = core.load::<W>(op.seg, source)?;
         compare(&mut core.flags, a, b);
         Ok(())
     }

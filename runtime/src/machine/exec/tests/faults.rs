@@ -201,6 +201,19 @@ fn a_repeated_comparison_that_faults_restores_the_flags() {
 }
 
 #[test]
+fn where_both_operands_of_a_string_instruction_fault_one_is_first() {
+    let (source, destination) = (DATA + 0x1100, DATA + 0x1200);
+    for (code, first) in [(0xA6, destination), (0xA4, source)] {
+        let mut world = world(true);
+        world.machine.set_register(Register::Esi, source);
+        world.machine.set_register(Register::Edi, destination);
+        let seen = world.seen(&[code]);
+        assert_eq!((seen.vector, seen.code), (14, 4));
+        assert_eq!(world.core().cr2, u64::from(first));
+    }
+}
+
+#[test]
 fn enter_tries_a_write_at_the_end_of_its_frame() {
     let mut world = world(true);
     let esp = DATA + 0x2010;
