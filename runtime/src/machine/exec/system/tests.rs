@@ -90,45 +90,6 @@ fn what_the_model_lacks_is_undefined_and_what_the_machine_lacks_ends_the_run() {
 }
 
 #[test]
-fn cr0_says_what_becomes_of_the_coprocessors_instructions() {
-    const MP: u32 = 2;
-    const EM: u32 = 4;
-    const TS: u32 = 8;
-    let (fld1, emms, fxsave, wait): (&[u8], &[u8], &[u8], &[u8]) =
-        (&[0xD9, 0xE8], &[0x0F, 0x77], &[0x0F, 0xAE, 0x03], &[0x9B]);
-    // What is executed, bits of CR0, the vector; none where the machine would have to execute it.
-    let cases = [
-        (fld1, MP, None),
-        (fld1, EM, Some(7)),
-        (fld1, TS, Some(7)),
-        (emms, 0, None),
-        (emms, EM | TS, Some(6)),
-        (emms, TS, Some(7)),
-        (fxsave, EM, Some(7)),
-        (fxsave, TS, Some(7)),
-        (wait, TS | MP, Some(7)),
-    ];
-    for (code, cr0, vector) in cases {
-        let mut world = World::new();
-        world.core().cr0 |= cr0;
-        let exit = world.run(code);
-        match vector {
-            None => assert!(matches!(exit, Exit::Unsupported { address: 0x9000, .. }), "{code:02X?}: {exit:?}"),
-            Some(_) => {
-                assert_eq!(exit, Exit::Halted, "{code:02X?}");
-                let seen = world.frame().map(|seen| (seen.vector, seen.eip));
-                assert_eq!(seen, vector.map(|vector| (vector, CODE)), "{code:02X?} with {cr0:X}");
-            }
-        }
-    }
-    for cr0 in [0, MP, TS, EM] {
-        let mut world = World::new();
-        world.core().cr0 |= cr0;
-        passes(&mut world, wait);
-    }
-}
-
-#[test]
 fn performance_counters_are_not_made_up() {
     let mut world = World::new();
     assert!(matches!(world.run(&[0x0F, 0x33]), Exit::Unsupported { address: 0x9000, .. }));
