@@ -55,11 +55,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             break exit;
         }
     };
-    let status = match (&exit, exit.status()) {
+    let (status, help) = match (&exit, exit.status()) {
         (_, Some(status)) => return Err(Failure::silent(status)),
-        (Exit::Budget, _) => 6,
-        (Exit::Unsupported { .. }, _) => 8,
-        _ => 4,
+        (Exit::Budget, _) => (6, format!(" after {} instructions; --budget gives it more", args.budget)),
+        (Exit::Unsupported { .. }, _) => (8, String::new()),
+        _ => (4, String::new()),
     };
-    Err(Failure::new(status, format!("{name}: {exit}")))
+    Err(Failure::new(status, format!("{name}: {exit}{help}")))
 }

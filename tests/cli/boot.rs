@@ -42,7 +42,7 @@ fn every_way_a_guest_can_end_has_a_status() {
         // ud2 without an IDT
         (&[0x0F, 0x0B], 4, "triple fault"),
         // jmp $
-        (&[0xEB, 0xFE], 6, "budget"),
+        (&[0xEB, 0xFE], 6, "the instruction budget is used up after 100000 instructions; --budget gives it more"),
         // fld1
         (&[0xD9, 0xE8], 8, "fld1"),
     ] {
