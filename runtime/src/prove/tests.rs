@@ -75,8 +75,8 @@ fn a_table_that_is_too_short_is_found_by_the_call_past_its_end() {
 }
 
 #[test]
-fn a_refusal_that_does_not_come_is_found() {
-    // An argument table of zeroes makes no call with a bad pointer; the list asks for two.
+fn an_argument_table_of_zeroes_is_found() {
+    // Nothing is copied, nor is there a service to call with a bad pointer: the calls of services tell.
     let (reference, wrong) = run_changed(&[Shape::Int2e], "486", |plan| plan.sspt.fill(0));
     assert_eq!(reference.sspt, [0, 12, 36]);
     let calls: Vec<_> = wrong.iter().map(|wrong| wrong.call).collect();
