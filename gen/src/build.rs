@@ -54,9 +54,10 @@ fn has_bytes(path: &Path, bytes: &[u8]) -> bool {
     fs::File::open(path).and_then(|mut file| file.read_to_end(&mut old)).is_ok() && old == bytes
 }
 
-/// The file behind a symbolic link: the link stays, what it points to is replaced.
+/// The file behind a symbolic link: the link stays, what it points to is replaced, or made if it is not there.
 fn resolve_link(path: &Path) -> PathBuf {
-    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+    let beside = |target| path.parent().map_or_else(|| PathBuf::from(&target), |parent| parent.join(&target));
+    fs::canonicalize(path).or_else(|_| fs::read_link(path).map(beside)).unwrap_or_else(|_| path.to_owned())
 }
 
 fn is_special(path: &Path) -> bool {
@@ -143,5 +144,11 @@ mod tests {
         assert!(write_if_changed(&link, b"new").expect("it writes"));
         assert_eq!(fs::read(&file).expect("it is there"), b"new");
         assert!(fs::symlink_metadata(&link).expect("it is there").is_symlink());
+        // Also one to a file that is not there yet.
+        let early = directory.path().join("early");
+        std::os::unix::fs::symlink("later", &early).expect("it links");
+        assert!(write_if_changed(&early, b"first").expect("it writes"));
+        assert_eq!(fs::read(directory.path().join("later")).expect("it is there"), b"first");
+        assert!(fs::symlink_metadata(&early).expect("it is there").is_symlink());
     }
 }

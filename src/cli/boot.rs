@@ -24,7 +24,7 @@ const SLICE: u64 = 4_000_000;
 #[derive(Debug, clap::Args)]
 #[command(after_help = STATUS_HELP)]
 pub(super) struct Args {
-    /// The image: an ELF file for i386
+    /// The image: a multiboot-1 file for i386; `-` is standard input
     image: PathBuf,
     /// The CPU model
     #[arg(long, value_name = "MODEL", default_value = "core2", value_parser = model_parser())]
@@ -55,11 +55,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             break exit;
         }
     };
-    let status = match (&exit, exit.status()) {
+    let (status, help) = match (&exit, exit.status()) {
         (_, Some(status)) => return Err(Failure::silent(status)),
-        (Exit::Budget, _) => 6,
-        (Exit::Unsupported { .. }, _) => 8,
-        _ => 4,
+        (Exit::Budget, _) => (6, format!(" after {} instructions; --budget gives it more", args.budget)),
+        (Exit::Unsupported { .. }, _) => (8, String::new()),
+        _ => (4, String::new()),
     };
-    Err(Failure::new(status, format!("{name}: {exit}")))
+    Err(Failure::new(status, format!("{name}: {exit}{help}")))
 }

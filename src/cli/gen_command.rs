@@ -1,7 +1,8 @@
 //! `ntgate gen`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use ntgate_gen::emit::{Format, Options, emit};
@@ -28,10 +29,10 @@ pub(super) struct Args {
     /// Whose encoding of a move between registers; that of the shape's system if none is given
     #[arg(long, value_parser = encoding_parser())]
     encoding: Option<Encoding>,
-    /// Write to this file, and only if that changes it, instead of standard output
+    /// Write to this file, and only if that changes it; `-`, or none, is standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write nothing; exit status 1 if the file is not what would be written
+    /// Write nothing; exit status 1 if the file is not what would be written, or not there
     #[arg(long, requires = "output")]
     check: bool,
 }
@@ -65,12 +66,21 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Some(path) = &args.output else {
         return output::write(&bytes);
     };
-    if !args.check {
-        return output::write_file(path, &bytes);
+    if args.check { compare(path, &bytes, &input.name) } else { output::write_file(path, &bytes) }
+}
+
+/// Whether the file is what would be written. One that is not there is not; one that cannot be read is bad input.
+fn compare(path: &Path, bytes: &[u8], list: &str) -> Result<(), Failure> {
+    let shown = path.display();
+    let differs =
+        |what: &str| Err(Failure::new(Failure::FALSE, format!("{shown} {what}; leave out --check to write it")));
+    if output::is_standard(path) {
+        return Err(Failure::input("--check needs a file: `-o -` is standard output"));
     }
     match fs::read(path) {
         Ok(old) if old == bytes => Ok(()),
-        Ok(_) => Err(Failure::new(Failure::FALSE, format!("{} is not what {} gives", path.display(), input.name))),
-        Err(error) => Err(Failure::new(Failure::FALSE, format!("cannot read {}: {error}", path.display()))),
+        Ok(_) => differs(&format!("is not what {list} gives")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => differs("is not there"),
+        Err(error) => Err(Failure::input(format!("cannot read {shown}: {error}"))),
     }
 }

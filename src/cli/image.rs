@@ -17,7 +17,7 @@ pub(super) struct Args {
     /// The architecture: i386
     #[arg(long)]
     arch: Arch,
-    /// The file to write
+    /// The file to write; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 }

@@ -27,7 +27,7 @@ impl ListArg {
     pub(super) fn read(&self) -> Result<Input, Failure> {
         let (name, bytes) = match &self.list {
             None => ("sysfuncs.lst".to_owned(), ntgate::SYSFUNCS.to_vec()),
-            Some(path) if path.as_os_str() == "-" => ("<stdin>".to_owned(), read_stdin()?),
+            Some(path) if output::is_standard(path) => ("<stdin>".to_owned(), read_file(path)?),
             Some(path) => (path.to_string_lossy().into_owned(), read_file(path)?),
         };
         match read_list(&name, &bytes) {
@@ -52,7 +52,10 @@ fn read_stdin() -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// The bytes of a file.
+/// The bytes of a file; `-` is standard input.
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
+    if output::is_standard(path) {
+        return read_stdin();
+    }
     fs::read(path).map_err(|error| Failure::input(format!("cannot read {}: {error}", path.display())))
 }

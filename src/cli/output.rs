@@ -23,11 +23,19 @@ pub(super) fn complain(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Writes a file, whole or not at all, unless it has these bytes already.
+/// Writes a file, whole or not at all, unless it has these bytes already; `-` is standard output.
 pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    if is_standard(path) {
+        return write(bytes);
+    }
     write_if_changed(path, bytes)
         .map(|_| ())
         .map_err(|error| Failure::input(format!("cannot write {}: {error}", path.display())))
+}
+
+/// Whether a path is the `-` that means standard input or output.
+pub(super) fn is_standard(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }
 
 /// Whether standard output takes colours.

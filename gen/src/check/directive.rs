@@ -13,15 +13,14 @@ impl<'a> Checker<'a> {
         match words {
             [keyword, rest @ ..] if keyword.text == "table" => self.check_table(line, rest),
             _ => {
-                let what = words.first().map_or_else(|| "nothing".to_owned(), |word| quoted(word.text));
+                let message = words.first().map_or_else(
+                    || "there is no directive after `#!`".to_owned(),
+                    |word| format!("{} is not a directive", quoted(word.text)),
+                );
                 let span = words.first().map_or(0..line.bytes.len(), Word::span);
                 self.report(
-                    Diagnostic::new(
-                        Code::UnknownDirective,
-                        format!("{what} is not a directive"),
-                        label(line, span, "unknown"),
-                    )
-                    .help(format!("{TABLE_HELP}; a comment starts with `# `")),
+                    Diagnostic::new(Code::UnknownDirective, message, label(line, span, "unknown"))
+                        .help(format!("{TABLE_HELP}; a comment starts with `# `")),
                 );
             }
         }

@@ -14,7 +14,6 @@ pub struct Error {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
-    NoStubs(Arch),
     NoTable(Arch),
     WrongFormat {
         format: Format,
@@ -55,10 +54,6 @@ struct TooMany {
 const NAMED: usize = 10;
 
 impl Error {
-    pub(super) const fn no_stubs(arch: Arch) -> Self {
-        Self { kind: Kind::NoStubs(arch) }
-    }
-
     pub(super) const fn no_table(arch: Arch) -> Self {
         Self { kind: Kind::NoTable(arch) }
     }
@@ -99,8 +94,7 @@ impl Error {
     pub fn is_options(&self) -> bool {
         matches!(
             self.kind,
-            Kind::NoStubs(_)
-                | Kind::NoTable(_)
+            Kind::NoTable(_)
                 | Kind::WrongFormat { .. }
                 | Kind::Args { .. }
                 | Kind::WrongArch { .. }
@@ -112,7 +106,6 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::NoStubs(arch) => write!(f, "there are no stubs for {arch} yet"),
             Kind::NoTable(arch) => write!(f, "there are no tables for {arch} yet"),
             Kind::WrongFormat { format, arch } => {
                 write!(f, "the format {format} is for amd64, not {arch}, where a table holds pointers")

@@ -66,7 +66,8 @@ impl Options {
 ///
 /// # Errors
 ///
-/// If the architecture has no such stubs or tables, or the format cannot hold what the shape needs.
+/// If the shape is another architecture's, the architecture has no such tables, or the format cannot hold what the shape
+/// or the list needs.
 pub fn emit(list: &ServiceList, options: &Options) -> Result<Vec<u8>, Error> {
     match options.format {
         Format::Gas => Stubs::build(list, options).map(|stubs| gas::write_gas(list, &stubs).into_bytes()),
@@ -88,7 +89,7 @@ struct Stubs {
 
 impl Stubs {
     fn build(list: &ServiceList, options: &Options) -> Result<Self, Error> {
-        let shape = options.shape.or(Shape::default_for(options.arch)).ok_or(Error::no_stubs(options.arch))?;
+        let shape = options.shape.unwrap_or(Shape::default_for(options.arch));
         if shape.arch() != options.arch {
             return Err(Error::wrong_arch(shape, options.arch));
         }

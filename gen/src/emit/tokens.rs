@@ -14,7 +14,7 @@ use crate::stub::{Code, Stub};
 ///
 /// # Errors
 ///
-/// If the architecture has no such stubs.
+/// If the shape is another architecture's, or a stub cannot be encoded.
 pub fn tokens(list: &ServiceList, options: &Options) -> Result<TokenStream, Error> {
     let stubs = Stubs::build(list, options)?;
     let codes = stubs.stubs.iter().map(encode).collect::<Result<Vec<_>, _>>()?;

@@ -5,6 +5,9 @@ use iced_x86::{Code, Encoder, IcedError, Instruction, MemoryOperand, Register};
 use super::encode::retarget;
 use super::{Encoding, Relocation, RelocationKind};
 
+/// The interrupt of system services, on i386 and on amd64.
+pub(super) const SERVICE_VECTOR: u32 = 0x2e;
+
 /// The instructions of an x86 stub, and where they refer to.
 pub(super) struct Body {
     /// 32 or 64.

@@ -160,12 +160,7 @@ fn amd64_kernel_stubs_refer_to_the_kernel() {
 
 #[test]
 fn counts_are_those_of_the_architecture() {
-    let read = read_list(
-        "test.lst",
-        b"NtWide 5/4
-",
-    )
-    .expect("the list is right");
+    let read = read_list("test.lst", b"NtWide 5/4\n").expect("the list is right");
     let service = &read.list.primary().services()[0];
     let i386 = build(Shape::SharedEdx, service, Encoding::Msvc);
     assert_eq!((i386.symbols[0].as_str(), i386.args), ("_NtWide@20", 5));

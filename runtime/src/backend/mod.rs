@@ -72,7 +72,7 @@ pub enum BackendError {
         /// Why.
         error: std::io::Error,
     },
-    /// A program ended before the guest ran.
+    /// A program ended before the guest ran, or did not end at all.
     Failed {
         /// The program.
         program: &'static str,

@@ -38,7 +38,7 @@ pub fn cpu_argument(cpu: &str) -> Option<&'static str> {
 ///
 /// # Errors
 ///
-/// If QEMU is not on the `PATH`, has no such CPU model, or fails before the guest runs.
+/// If QEMU is not on the `PATH`, has no such CPU model, fails before the guest runs, or does not end.
 pub fn boot(image: &Image<'_>) -> Result<Boot, BackendError> {
     let cpu = cpu_argument(image.cpu).ok_or_else(|| BackendError::NoSuchCpu { cpu: image.cpu.to_owned() })?;
     let io_error = |error| BackendError::Io { program: PROGRAM, error };
@@ -50,11 +50,12 @@ pub fn boot(image: &Image<'_>) -> Result<Boot, BackendError> {
         io::ErrorKind::NotFound => BackendError::Missing { program: PROGRAM, package: PACKAGE },
         _ => BackendError::Io { program: PROGRAM, error },
     })?;
-    let (status, stderr) = wait(child).map_err(io_error)?;
+    let (status, stderr) = wait(child, TIMEOUT).map_err(io_error)?;
     let console = fs::read(&console).unwrap_or_default();
     let Some(status) = status else {
-        let end = End::Stopped(format!("no exit within {} seconds under QEMU", TIMEOUT.as_secs()));
-        return Ok(Boot { console, end });
+        // Not a matter of one call: to boot again behind it would wait as long for each of the others.
+        let message = format!("no exit within {} seconds", TIMEOUT.as_secs());
+        return Err(BackendError::Failed { program: PROGRAM, message });
     };
     if console.is_empty() && !stderr.is_empty() {
         return Err(BackendError::Failed { program: PROGRAM, message: stderr });
@@ -85,7 +86,7 @@ fn command(kernel: &Path, console: &Path, cpu: &str) -> Command {
 }
 
 /// Waits for QEMU; `None` if it had to be killed. With what it said on standard error.
-fn wait(mut child: Child) -> io::Result<(Option<ExitStatus>, String)> {
+fn wait(mut child: Child, timeout: Duration) -> io::Result<(Option<ExitStatus>, String)> {
     let stderr = child.stderr.take();
     // Read beside the wait: a full pipe would stop QEMU.
     let reader = thread::spawn(move || {
@@ -101,7 +102,7 @@ fn wait(mut child: Child) -> io::Result<(Option<ExitStatus>, String)> {
         if let Some(status) = child.try_wait()? {
             break Some(status);
         }
-        if start.elapsed() > TIMEOUT {
+        if start.elapsed() > timeout {
             child.kill()?;
             child.wait()?;
             break None;
@@ -147,6 +148,19 @@ mod tests {
         for model in &MODELS {
             assert_eq!(cpu_argument(model.name).is_some(), model.name != "486", "{}", model.name);
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_hangs_is_ended() {
+        let run = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]).stderr(Stdio::piped()).spawn().expect("there is a shell")
+        };
+        let (status, _) = wait(run("exec sleep 60"), Duration::from_millis(20)).expect("it is ours to end");
+        assert_eq!(status, None);
+        let (status, said) = wait(run("echo no >&2; exit 7"), TIMEOUT).expect("it ends");
+        assert_eq!((status.map(end_of), said.as_str()), (Some(End::Exit(3)), "no"));
     }
 
     #[test]

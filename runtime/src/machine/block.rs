@@ -16,6 +16,9 @@ const LONGEST: usize = 15;
 const BLOCK_OPS: usize = 64;
 /// Slots of the direct way from EIP to block; a power of two.
 const JUMPS: usize = 4096;
+/// Bytes of decoded code that are kept. Beyond that all of it is forgotten: a guest that enters every page at every byte
+/// must not fill the host's memory. (Little in tests, which could not wait for so much.)
+const MOST_BYTES: usize = if cfg!(test) { 1 << 20 } else { 64 << 20 };
 
 /// A run of instructions that is entered only at its start and left only at its end (or by a fault).
 pub(crate) struct Block {
@@ -26,10 +29,22 @@ pub(crate) struct Block {
     mode: u8,
 }
 
+impl Block {
+    /// Bytes of the host's memory that it takes.
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(&*self.ops)
+    }
+}
+
 /// The blocks that begin in one physical page.
 struct PageBlocks {
     /// By offset in the page: 1 + index into `Blocks::all`, or 0.
     starts: Box<[u32; PAGE as usize]>,
+}
+
+impl PageBlocks {
+    /// Bytes of the host's memory that one takes.
+    const BYTES: usize = size_of::<[u32; PAGE as usize]>();
 }
 
 #[derive(Clone, Copy)]
@@ -47,6 +62,8 @@ pub(crate) struct Blocks {
     scratch: Option<u32>,
     pages: Vec<Option<PageBlocks>>,
     jumps: Box<[Jump; JUMPS]>,
+    /// Bytes that all this takes, free blocks included; counted to keep below `MOST_BYTES`.
+    held: usize,
 }
 
 impl Blocks {
@@ -54,7 +71,7 @@ impl Blocks {
         let none = Jump { ip: 0, context: u64::MAX, block: 0 };
         let mut pages = Vec::new();
         pages.resize_with(memory / PAGE as usize, || None);
-        Self { all: Vec::new(), free: Vec::new(), scratch: None, pages, jumps: Box::new([none; JUMPS]) }
+        Self { all: Vec::new(), free: Vec::new(), scratch: None, pages, jumps: Box::new([none; JUMPS]), held: 0 }
     }
 
     /// The block at the core's EIP, decoded if need be. A fault in fetching it is the first instruction's.
@@ -81,16 +98,19 @@ impl Blocks {
         let linear = core.fetch_linear(core.ip, 1)?;
         let physical = core.translate(linear, Access::fetch(core.cpl == 3))?;
         let mode = core.mode();
-        if let Some(index) = self.cached(physical, mode) {
-            let last = core.ip.wrapping_add(u64::from(self.all[index as usize].len) - 1);
-            if core.is_long() || last <= u64::from(core.segs[seg::CS as usize].limit) {
-                return Ok((index, true));
-            }
+        if let Some(index) = self.cached(physical, mode)
+            && core.in_code_segment(self.all[index as usize].len)
+        {
+            return Ok((index, true));
         }
         let (block, in_page) = decode(core, physical)?;
-        if !in_page {
-            // An instruction that crosses into another page is decoded each time: its second half may change unseen.
+        if !in_page || !core.in_code_segment(block.len) {
+            // Decoded each time: an instruction that crosses into another page, whose second half may change unseen, and
+            // one beyond the code segment's limit, which is a good one under another limit.
             return Ok((self.put_scratch(block), false));
+        }
+        if self.held > MOST_BYTES {
+            self.forget(core);
         }
         core.watch_code(physical, u64::from(block.len));
         let index = self.insert(block);
@@ -101,7 +121,7 @@ impl Blocks {
     fn put_scratch(&mut self, block: Block) -> u32 {
         match self.scratch {
             Some(index) => {
-                self.all[index as usize] = block;
+                self.replace(index, block);
                 index
             }
             None => {
@@ -120,16 +140,26 @@ impl Blocks {
 
     fn insert(&mut self, block: Block) -> u32 {
         if let Some(index) = self.free.pop() {
-            self.all[index as usize] = block;
+            self.replace(index, block);
             return index;
         }
+        self.held += block.bytes();
         self.all.push(block);
         (self.all.len() - 1) as u32
     }
 
+    fn replace(&mut self, index: u32, block: Block) {
+        let old = &mut self.all[index as usize];
+        self.held = self.held - old.bytes() + block.bytes();
+        *old = block;
+    }
+
     fn remember(&mut self, physical: u64, index: u32) {
         if let Some(page) = self.pages.get_mut((physical / PAGE) as usize) {
-            let page = page.get_or_insert_with(|| PageBlocks { starts: Box::new([0; PAGE as usize]) });
+            let page = page.get_or_insert_with(|| {
+                self.held += PageBlocks::BYTES;
+                PageBlocks { starts: Box::new([0; PAGE as usize]) }
+            });
             let slot = &mut page.starts[(physical % PAGE) as usize];
             if let Some(old) = slot.checked_sub(1) {
                 // The same code under another mode. Another linear address may still lead to the old block.
@@ -148,8 +178,20 @@ impl Blocks {
         for page in core.memory.take_stale() {
             if let Some(dropped) = self.pages[page as usize].take() {
                 self.free.extend(dropped.starts.iter().filter_map(|start| start.checked_sub(1)));
+                self.held -= PageBlocks::BYTES;
             }
         }
+        core.new_context();
+    }
+
+    /// Forgets everything. Pages stay watched; that only makes the next write to each a slow one.
+    #[cold]
+    fn forget(&mut self, core: &mut Core) {
+        self.all.clear();
+        self.free.clear();
+        self.scratch = None;
+        self.pages.iter_mut().for_each(|page| *page = None);
+        self.held = 0;
         core.new_context();
     }
 }
@@ -184,6 +226,11 @@ impl Core {
         }
     }
 
+    /// Whether `len` bytes from EIP on lie in the code segment.
+    fn in_code_segment(&self, len: u16) -> bool {
+        self.is_long() || self.segs[seg::CS as usize].contains(self.ip, u64::from(len))
+    }
+
     /// The text of the instruction at an address of the current code segment, for a message; what can't be read is left out.
     pub(crate) fn disassemble(&mut self, ip: u64) -> String {
         let mut bytes = Vec::new();
@@ -209,7 +256,8 @@ impl Core {
 
 /// Decodes from the core's EIP, which is at `physical`, to the end of the block or of the page.
 ///
-/// The flag says whether all of it lies in one page; if not, the block is the one instruction that crosses.
+/// The flag says whether all of it lies in one page of RAM; if not, the block is the one instruction that crosses into the
+/// next page, or the zeroes that are read where there is no RAM.
 fn decode(core: &mut Core, physical: u64) -> Result<(Block, bool), Stop> {
     let room = (PAGE - physical % PAGE) as usize;
     let start = physical as usize;
@@ -289,4 +337,32 @@ fn decode_run(core: &Core, bytes: &[u8]) -> (Vec<Op>, usize) {
 /// The instruction reaches past the code segment's limit, or has more than 15 bytes.
 fn outside(core: &mut Core, _: &Op) -> Flow {
     Err(core.gp(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cpuid::Model;
+    use super::super::machine::Machine;
+    use super::*;
+
+    #[test]
+    fn a_guest_that_enters_code_at_every_byte_does_not_fill_memory() {
+        const MEMORY: usize = 16 * PAGE as usize;
+        let mut machine = Machine::new(Model::by_name("486").unwrap(), MEMORY);
+        machine.write_physical(0, &[0x90; MEMORY]).unwrap();
+        let mut blocks = Blocks::new(MEMORY);
+        let core = &mut machine.core;
+        for round in 0..2 {
+            for ip in 0..0x2000 {
+                core.ip = ip;
+                let rest = PAGE - ip % PAGE;
+                let block = blocks.at_ip(core).unwrap_or_else(|_| panic!("{ip:X}"));
+                assert_eq!(u64::from(block.len), rest.min(BLOCK_OPS as u64), "{round}: {ip:X}");
+                assert!(blocks.held <= MOST_BYTES + 0x8000);
+            }
+        }
+        let held: usize = blocks.all.iter().map(Block::bytes).sum();
+        let pages = blocks.pages.iter().flatten().count() * PageBlocks::BYTES;
+        assert_eq!(blocks.held, held + pages);
+    }
 }

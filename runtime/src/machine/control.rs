@@ -2,16 +2,14 @@
 //! (SDM vol. 3, 2.2.1, 2.5 and 9.8.5).
 
 use super::core::{
-    CR0_AM, CR0_EM, CR0_ET, CR0_PE, CR0_PG, CR0_TS, CR0_WP, CR4_OSFXSR, CR4_OSXMMEXCPT, CR4_PAE, CR4_PGE, CR4_PSE,
-    CR4_TSD, Core, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE, seg,
+    CR0_AM, CR0_EM, CR0_ET, CR0_MP, CR0_PE, CR0_PG, CR0_TS, CR0_WP, CR4_OSFXSR, CR4_OSXMMEXCPT, CR4_PAE, CR4_PGE,
+    CR4_PSE, CR4_TSD, Core, EFER_LMA, EFER_LME, EFER_NXE, EFER_SCE, seg,
 };
 use super::cpuid::{extended, feature};
 use super::descriptor::{BUSY, TSS_16};
 use super::fault::Flow;
 use super::walk;
 
-/// CR0: monitor coprocessor.
-pub(crate) const CR0_MP: u32 = 1 << 1;
 /// CR0: numeric error.
 const CR0_NE: u32 = 1 << 5;
 /// CR0: not write-through.

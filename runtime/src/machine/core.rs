@@ -44,6 +44,8 @@ pub(crate) mod seg {
 
 /// CR0: protection enable.
 pub(crate) const CR0_PE: u32 = 1 << 0;
+/// CR0: monitor coprocessor (`WAIT` asks for CR0.TS too).
+pub(crate) const CR0_MP: u32 = 1 << 1;
 /// CR0: emulation (no FPU).
 pub(crate) const CR0_EM: u32 = 1 << 2;
 /// CR0: task switched.
@@ -78,6 +80,43 @@ pub(crate) const EFER_LMA: u64 = 1 << 10;
 /// EFER: no-execute enable.
 pub(crate) const EFER_NXE: u64 = 1 << 11;
 
+/// DR6 bits that are always set (SDM vol. 3, 17.2.3).
+pub(crate) const DR6_ALWAYS: u64 = 0xFFFF_0FF0;
+/// DR7 bits that are always set (SDM vol. 3, 17.2.4).
+pub(crate) const DR7_ALWAYS: u64 = 0x400;
+/// The debug registers after a reset.
+pub(crate) const DR_RESET: [u64; 8] = [0, 0, 0, 0, 0, 0, DR6_ALWAYS, DR7_ALWAYS];
+
+/// Numbers of the model-specific registers of this machine (SDM vol. 4, table 2-2).
+pub(crate) mod msr {
+    /// IA32_TIME_STAMP_COUNTER.
+    pub(crate) const TSC: u32 = 0x10;
+    /// IA32_SYSENTER_CS.
+    pub(crate) const SYSENTER_CS: u32 = 0x174;
+    /// IA32_SYSENTER_ESP.
+    pub(crate) const SYSENTER_ESP: u32 = 0x175;
+    /// IA32_SYSENTER_EIP.
+    pub(crate) const SYSENTER_EIP: u32 = 0x176;
+    /// IA32_EFER.
+    pub(crate) const EFER: u32 = 0xC000_0080;
+    /// IA32_STAR.
+    pub(crate) const STAR: u32 = 0xC000_0081;
+    /// IA32_LSTAR.
+    pub(crate) const LSTAR: u32 = 0xC000_0082;
+    /// IA32_CSTAR.
+    pub(crate) const CSTAR: u32 = 0xC000_0083;
+    /// IA32_FMASK.
+    pub(crate) const FMASK: u32 = 0xC000_0084;
+    /// IA32_FS_BASE.
+    pub(crate) const FS_BASE: u32 = 0xC000_0100;
+    /// IA32_GS_BASE.
+    pub(crate) const GS_BASE: u32 = 0xC000_0101;
+    /// IA32_KERNEL_GS_BASE.
+    pub(crate) const KERNEL_GS_BASE: u32 = 0xC000_0102;
+    /// IA32_TSC_AUX.
+    pub(crate) const TSC_AUX: u32 = 0xC000_0103;
+}
+
 /// GDTR or IDTR.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub struct TableRegister {
@@ -87,14 +126,14 @@ pub struct TableRegister {
     pub limit: u16,
 }
 
-/// The model-specific registers that this machine has (SDM vol. 4).
+/// What the model-specific registers hold, but for the time-stamp counter.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Msrs {
-    /// IA32_SYSENTER_CS, 174h.
+    /// IA32_SYSENTER_CS.
     pub sysenter_cs: u32,
-    /// IA32_SYSENTER_ESP, 175h.
+    /// IA32_SYSENTER_ESP.
     pub sysenter_esp: u64,
-    /// IA32_SYSENTER_EIP, 176h.
+    /// IA32_SYSENTER_EIP.
     pub sysenter_eip: u64,
     /// IA32_EFER, C0000080h.
     pub efer: u64,

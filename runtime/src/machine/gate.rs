@@ -356,6 +356,7 @@ impl Core {
 
     /// The end of a far return to an outer privilege level: ESP and SS stand behind `slots` slots and `release` bytes.
     pub(crate) fn return_outward(&mut self, ip: u32, selector: Selector, slots: u64, release: u64, wide: bool) -> Flow {
+        let code = self.return_code(selector)?;
         let size = if wide { 4 } else { 2 };
         // `release` counts bytes, and the slots behind them are found from there.
         let at = (self.sp() + slots * size + release) & self.stack_mask;
@@ -366,7 +367,6 @@ impl Core {
             let sp = self.load::<u16>(seg::SS, at)?;
             (u64::from(sp), self.load::<u16>(seg::SS, (at + 2) & self.stack_mask)?)
         };
-        let code = self.return_code(selector)?;
         let ss = self.stack_segment(Selector(stack), selector.rpl(), false)?;
         if ip > code.limit() {
             return Err(self.gp(0));

@@ -1,7 +1,7 @@
 //! The machine as a host sees it.
 
 use super::block::Blocks;
-use super::core::{CR0_ET, CR0_PE, Core, Msrs, TableRegister, seg};
+use super::core::{CR0_ET, CR0_PE, Core, DR_RESET, Msrs, TableRegister, seg};
 use super::cpuid::Model;
 use super::exec::sse;
 use super::fault::{Exit, Fault, Vector};
@@ -82,7 +82,8 @@ impl Machine {
     }
 
     /// Loads a multiboot-1 image: an ELF file for i386, or one whose header has the address fields. The state is then that
-    /// of the image's entry, as QEMU's `-kernel` gives it. Nothing is changed on an error.
+    /// of the image's entry, as QEMU's `-kernel` gives it; memory that the image does not take stays as it is. Nothing is
+    /// changed on an error.
     ///
     /// # Errors
     /// What is wrong with the image, or that it does not fit into memory.
@@ -276,7 +277,7 @@ impl Core {
             cr3: 0,
             cr4: 0,
             cr8: 0,
-            dr: [0, 0, 0, 0, 0, 0, 0xFFFF_0FF0, 0x400],
+            dr: DR_RESET,
             msrs: Msrs::default(),
             xmm: [0; 16],
             mxcsr: sse::MXCSR_RESET,

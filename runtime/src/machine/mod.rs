@@ -70,6 +70,11 @@ mod testing;
 mod walk;
 mod width;
 
+// The numbers that a guest made in this crate shares with the machine.
+pub(crate) use self::core::{CR0_PG, CR0_WP, msr};
+pub(crate) use self::multiboot::HEADER_MAGIC;
+pub(crate) use self::ports::{CONSOLE, EXIT};
+
 pub use self::core::{Msrs, TableRegister};
 pub use self::fault::Exit;
 pub use self::machine::{Machine, Register, SegmentRegister};

@@ -7,13 +7,15 @@ use object::LittleEndian;
 use object::elf::{EM_386, FileHeader32, PT_LOAD};
 use object::read::elf::{FileHeader, ProgramHeader};
 
-use super::core::{CR0_ET, CR0_PE, Core, TableRegister, reg, seg};
+use super::core::{CR0_ET, CR0_PE, Core, DR_RESET, Msrs, TableRegister, reg, seg};
+use super::exec::sse;
 use super::flags;
 use super::segment::{Descriptor, Segment, Selector};
 
 /// The header lies in this many bytes at the beginning of the file.
 const SEARCH: usize = 8192;
-const HEADER_MAGIC: u32 = 0x1BAD_B002;
+/// What a multiboot header begins with.
+pub(crate) const HEADER_MAGIC: u32 = 0x1BAD_B002;
 /// What EAX holds at the entry.
 const LOADER_MAGIC: u32 = 0x2BAD_B002;
 
@@ -64,7 +66,7 @@ pub enum LoadError {
         /// What is missing.
         what: &'static str,
     },
-    /// A segment does not fit into memory.
+    /// A segment does not fit into memory, by its address or with those before it.
     OutsideMemory {
         /// Physical address of the segment.
         address: u32,
@@ -152,9 +154,12 @@ pub(crate) fn load(core: &mut Core, image: &[u8]) -> Result<(), LoadError> {
     let header = find_header(image)?;
     let (parts, entry) = if header.flags & ADDRESSES != 0 { by_addresses(image, &header)? } else { by_elf(image)? };
     let memory = core.memory.size();
+    let mut total = 0;
     for part in &parts {
         let end = u64::from(part.address) + u64::from(part.size);
-        if end > memory as u64 {
+        // Parts have no reason to overlap; thousands of them, each as large as memory, would take hours to load.
+        total += u64::from(part.size);
+        if end.max(total) > memory as u64 {
             return Err(LoadError::OutsideMemory { address: part.address, size: part.size, memory });
         }
     }
@@ -319,7 +324,9 @@ fn enter(core: &mut Core, entry: u32) {
     core.gdtr = TableRegister { base: u64::from(GDT_AT), limit: 8 * GDT.len() as u16 - 1 };
     core.idtr = TableRegister { base: 0, limit: 0x3FF };
     core.cr0 = CR0_PE | CR0_ET;
-    core.cr4 = 0;
+    (core.cr2, core.cr3, core.cr4) = (0, 0, 0);
+    (core.dr, core.msrs, core.cr8) = (DR_RESET, Msrs::default(), 0);
+    (core.xmm, core.mxcsr, core.fcw) = ([0; 16], sse::MXCSR_RESET, sse::FCW_RESET);
     core.flags.set(flags::ALWAYS);
     flat_segments(core);
     core.ip = u64::from(entry);

@@ -55,15 +55,23 @@ fn single_step(core: &mut Core, blocks: &mut Blocks) -> Result<(), Stop> {
     let block = blocks.at_ip(core)?;
     core.block_ip = core.ip;
     core.shadow = false;
+    let mut repeats = false;
     if let Some(op) = block.ops.first() {
         core.ip = core.ip_after(op);
         match (op.run)(core, op, &[]) {
             Ok(()) => core.retired += 1,
-            Err(stop) => stopped(core, op, stop, true)?,
+            Err(stop) => {
+                repeats = stop == Stop::Again;
+                stopped(core, op, stop, true)?;
+            }
         }
     }
     if core.shadow {
         return Ok(());
+    }
+    if repeats {
+        // Between two iterations the trap saves RF set (SDM vol. 3, 17.3.1.1). Delivery clears it again.
+        core.flags.change_system(0, flags::RF);
     }
     core.dr[6] |= DR6_BS;
     Err(core.raise(Vector::Debug, 0))

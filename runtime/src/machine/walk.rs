@@ -27,6 +27,9 @@ pub(crate) const BEYOND: u64 = !((1 << 40) - 1);
 /// Bits of a PAE page-directory-pointer entry that must be clear (SDM vol. 3, table 4-8).
 const PDPTE_RESERVED: u64 = 0x1E6;
 
+/// Bits of a 4 MiB page's entry that must be clear: 21 to 13, as no model has PSE-36.
+const LARGE_RESERVED: u64 = 0x003F_E000;
+
 /// Page-fault error code bits (SDM vol. 3, 4.7).
 mod code {
     pub(super) const PROTECTION: u32 = 1 << 0;
@@ -99,6 +102,9 @@ impl Core {
             return Err(Refusal::NotPresent);
         }
         if directory & entry::LARGE != 0 && self.cr4 & CR4_PSE != 0 {
+            if directory & LARGE_RESERVED != 0 {
+                return Err(Refusal::Reserved);
+            }
             return Ok((steps, 1 << 22));
         }
         let at = directory & 0xFFFF_F000 | (linear >> 12 & 0x3FF) << 2;

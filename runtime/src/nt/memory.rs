@@ -8,9 +8,10 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use super::BuildError;
 use super::i386::layout::PAGE;
 use super::paging::{Mode, PageTables};
+use crate::machine::HEADER_MAGIC;
 
 /// Multiboot 1 header: magic, flags, checksum (Multiboot Specification 0.6.96, 3.1). No flags: the ELF headers tell all.
-pub(crate) const MULTIBOOT_HEADER: [u32; 3] = [0x1BAD_B002, 0, 0x1BAD_B002u32.wrapping_neg()];
+pub(crate) const MULTIBOOT_HEADER: [u32; 3] = [HEADER_MAGIC, 0, HEADER_MAGIC.wrapping_neg()];
 
 /// Who may do what with a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +81,7 @@ pub(crate) fn elf_image(
     mode: Mode,
     regions: &[Region],
 ) -> Result<Vec<u8>, BuildError> {
-    check_overlap(regions)?;
+    check_overlap(boot_physical, mode, regions)?;
     let root = page_tables(boot_physical);
     let boot = Region::new(boot_physical, boot, PAGE, Access::Kernel);
     if boot.size != PAGE {
@@ -115,18 +116,18 @@ fn file_address(address: u64, physical: u32) -> u32 {
     u32::try_from(address).unwrap_or(physical)
 }
 
-/// No page has two contents.
-fn check_overlap(regions: &[Region]) -> Result<(), BuildError> {
-    let mut spans: Vec<(u64, u32)> = Vec::with_capacity(regions.len() + 1);
+/// No page has two contents, and none is the boot code's or where the page tables show themselves.
+fn check_overlap(boot: u32, mode: Mode, regions: &[Region]) -> Result<(), BuildError> {
+    let mut spans = vec![(u64::from(boot), u64::from(PAGE)), mode.self_map()];
     for region in regions {
-        spans.push((region.address, region.size));
+        spans.push((region.address, u64::from(region.size)));
         if let Some((alias, _)) = region.alias {
-            spans.push((alias, region.size));
+            spans.push((alias, u64::from(region.size)));
         }
     }
     spans.sort_unstable();
     let overlap = spans.windows(2).find_map(|pair| match pair {
-        [(low, size), (high, _)] if low.saturating_add(u64::from(*size)) > *high => Some(*high),
+        [(low, size), (high, _)] if low.saturating_add(*size) > *high => Some(*high),
         _ => None,
     });
     overlap.map_or(Ok(()), |address| Err(BuildError::Overlap { address }))

@@ -151,9 +151,9 @@ fn notes(list: &ServiceList, table: &ServiceTable, options: &Options) -> Vec<Str
     let mut notes = Vec::new();
     for other in list.tables().iter().filter(|other| other.name() != table.name()) {
         notes.push(format!(
-            "the table {} ({} services) is not proven: the guest has no such table",
+            "the table {} ({}) is not proven: the guest has no such table",
             other.name(),
-            other.len()
+            render::count(other.len(), "service")
         ));
     }
     if options.machine == MachineKind::Qemu {

@@ -134,11 +134,15 @@ impl Report {
         let total: usize = self.runs.iter().map(|run| run.total + run.refusals.total).sum();
         let word = if self.holds() { style.good("proven") } else { style.bad("NOT PROVEN") };
         let seconds = self.elapsed.as_secs_f64();
-        format!(
-            "{word}: {}: {} services, {proven} of {total} calls right, in {seconds:.3} s\n",
-            self.list, self.services
-        )
+        let services = count(self.services, "service");
+        format!("{word}: {}: {services}, {proven} of {total} calls right, in {seconds:.3} s\n", self.list)
     }
+}
+
+/// `1 service`, `2 services`.
+pub(super) fn count(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
 }
 
 fn cell(run: &Run) -> String {
@@ -202,8 +206,8 @@ fn mutants_text(mutants: &Mutants, style: Style) -> String {
     let equivalent: usize = mutants.kinds.iter().map(|kind| kind.equivalent).sum();
     let _ = writeln!(
         text,
-        "{} mutants, {} rejected, {} survived; {equivalent} more are their originals",
-        mutants.total,
+        "{}, {} rejected, {} survived; {equivalent} more are their originals",
+        count(mutants.total, "mutant"),
         mutants.rejected,
         mutants.survivors.len(),
     );

@@ -1,6 +1,6 @@
 //! What a proof comes to.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ntgate_gen::Shape;
@@ -116,22 +116,22 @@ impl Report {
             && self.mutants.as_ref().is_none_or(|mutants| mutants.survivors.is_empty())
     }
 
-    /// Adds a run for every shape that the CPU can run.
+    /// Adds a run for every shape that the CPU can run, and for every other one of which something is wrong all the same:
+    /// that its set ran, or that the log does not end as it has to.
     pub(super) fn add_runs(&mut self, plan: &Plan, image: &Image, shapes: &[Shape], cpu: &Cpu, wrong: &[Wrong]) {
         for (index, &shape) in shapes.iter().enumerate() {
-            let wrong = wrong.iter().filter(|wrong| wrong.set == index);
-            let Some(entry) = entry_of(shape, cpu.facts.sysenter) else {
+            let wrong: Vec<&Wrong> = wrong.iter().filter(|wrong| wrong.set == index).collect();
+            let possible = entry_of(shape, cpu.facts.sysenter);
+            let Some(entry) = possible.or(entry_of(shape, true).filter(|_| !wrong.is_empty())) else {
                 continue;
             };
             let view = SetView { profile: &SRV2003, plan, image, index, sysenter: cpu.facts.sysenter };
             let (services, others): (Vec<u32>, Vec<u32>) = view.calls().into_iter().partition(|&call| call < PAST_END);
-            let mut bad: BTreeMap<u32, ()> = BTreeMap::new();
-            let mut failures = Vec::new();
-            for wrong in wrong {
-                bad.extend(wrong.call.map(|call| (call, ())));
-                failures.extend(wrong.findings.iter().map(|finding| failure(plan, wrong, finding)));
-            }
-            let right = |calls: &[u32]| calls.iter().filter(|call| !bad.contains_key(call)).count();
+            let bad: BTreeSet<Option<u32>> = wrong.iter().map(|wrong| wrong.call).collect();
+            // What is wrong with a set as a whole leaves none of its calls proven.
+            let is_right = |call: &&u32| !bad.contains(&None) && !bad.contains(&Some(**call));
+            let right = |calls: &[u32]| calls.iter().filter(is_right).count();
+            let findings = wrong.iter().flat_map(|wrong| wrong.findings.iter().map(|finding| (*wrong, finding)));
             self.runs.push(Run {
                 shape,
                 profile: SRV2003.name,
@@ -140,7 +140,7 @@ impl Report {
                 proven: right(&services),
                 total: services.len(),
                 refusals: Refusals { proven: right(&others), total: others.len() },
-                failures,
+                failures: findings.map(|(wrong, finding)| failure(plan, wrong, finding)).collect(),
             });
         }
     }

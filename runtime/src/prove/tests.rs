@@ -5,8 +5,8 @@ use ntgate_gen::{ServiceList, Shape, read_list};
 use super::run::{self, Ground, Wrong};
 use super::*;
 use crate::backend::End;
-use crate::nt::Plan;
 use crate::nt::record::PAST_END;
+use crate::nt::{Plan, SystemCallForm};
 
 fn list() -> ServiceList {
     read_list("three.lst", b"NtNone 0\nNtThree 3\nNtNine 9\n").expect("the list is right").list
@@ -75,8 +75,8 @@ fn a_table_that_is_too_short_is_found_by_the_call_past_its_end() {
 }
 
 #[test]
-fn a_refusal_that_does_not_come_is_found() {
-    // An argument table of zeroes makes no call with a bad pointer; the list asks for two.
+fn an_argument_table_of_zeroes_is_found() {
+    // Nothing is copied, nor is there a service to call with a bad pointer: the calls of services tell.
     let (reference, wrong) = run_changed(&[Shape::Int2e], "486", |plan| plan.sspt.fill(0));
     assert_eq!(reference.sspt, [0, 12, 36]);
     let calls: Vec<_> = wrong.iter().map(|wrong| wrong.call).collect();
@@ -122,25 +122,50 @@ fn logs_are_compared_line_by_line() {
     assert_eq!((found.line, found.bundled.as_str(), found.qemu.as_str()), (2, "", "b"));
 }
 
+/// The report on a plan after `change`.
+fn report_changed(shapes: &[Shape], cpus: &[&str], change: impl Fn(&mut Plan)) -> Report {
+    let mut report = Report::new("three.lst", 3);
+    for cpu in cpus {
+        let (reference, wrong) = run_changed(shapes, cpu, &change);
+        let image = Kernel::new(&SRV2003).and_then(|kernel| kernel.image(&reference)).expect("it fits");
+        report.add_runs(&reference, &image, shapes, &Cpu::by_name(cpu).expect("there is such a model"), &wrong);
+    }
+    report.sort_runs(shapes);
+    report
+}
+
 /// A report with something of everything, its time set to nothing.
 fn bad_report() -> Report {
-    let shapes = [Shape::Int2e, Shape::Sysenter, Shape::Zw];
-    let mut report = Report::new("three.lst", 3);
-    for cpu in ["486", "pentium2"] {
-        let (reference, wrong) = run_changed(&shapes, cpu, |plan| {
-            let stub = &mut plan.sets[0].stubs[1];
-            *stub = Mutation::NumberPlus.of_stub(stub).expect("it can be broken so");
-            let stub = &mut plan.sets[2].stubs[2];
-            *stub = Mutation::NoPushCs.of_stub(stub).expect("it can be broken so");
-        });
-        let image = Kernel::new(&SRV2003).and_then(|kernel| kernel.image(&reference)).expect("it fits");
-        report.add_runs(&reference, &image, &shapes, &Cpu::by_name(cpu).expect("there is such a model"), &wrong);
-    }
-    report.sort_runs(&shapes);
+    let mut report = report_changed(&[Shape::Int2e, Shape::Sysenter, Shape::Zw], &["486", "pentium2"], |plan| {
+        let stub = &mut plan.sets[0].stubs[1];
+        *stub = Mutation::NumberPlus.of_stub(stub).expect("it can be broken so");
+        let stub = &mut plan.sets[2].stubs[2];
+        *stub = Mutation::NoPushCs.of_stub(stub).expect("it can be broken so");
+    });
     report.notes.push("something was left out".to_owned());
     let (bundled, qemu) = ("c 00000000".to_owned(), "c 00000001".to_owned());
     report.differences.push(Difference { cpu: "pentium2", line: 4, bundled, qemu });
     report
+}
+
+#[test]
+fn a_set_that_must_not_run_is_in_the_report() {
+    let shapes = [Shape::Int2e, Shape::Sysenter];
+    let report = report_changed(&shapes, &["pentium"], |plan| plan.sets[1].needs_sysenter = false);
+    assert!(!report.holds());
+    let [_, run] = &report.runs[..] else { panic!("two shapes: {:?}", report.runs) };
+    assert_eq!((run.shape, run.entry, run.proven, run.total), (Shape::Sysenter, Entry::Sysenter, 0, 3));
+    assert_eq!((run.failures[0].what, run.failures[0].seen.as_str()), (What::SetRuns, "run"));
+}
+
+#[test]
+fn nothing_of_a_set_is_proven_that_is_wrong_as_a_whole() {
+    // The page holds a pointer where the stubs want code, and the calls happen to be right: they do not look there.
+    let report = report_changed(&[Shape::Int2e], &["core2"], |plan| plan.sets[0].form = SystemCallForm::Code);
+    let [run] = &report.runs[..] else { panic!("one run: {:?}", report.runs) };
+    assert_eq!((run.failures[0].service.as_str(), run.failures[0].what), ("(the set)", What::SharedEntry));
+    assert!(run.failures.iter().all(|failure| failure.service.starts_with('(')), "{:?}", run.failures);
+    assert_eq!((run.proven, run.total, run.refusals.proven, report.holds()), (0, 3, 0, false));
 }
 
 #[test]
@@ -164,7 +189,7 @@ fn survivors_are_shown() {
     report.mutants = Some(Mutants { total: 1, survivors: vec![survivor], kinds: vec![kind], ..Mutants::default() });
     assert!(!report.holds());
     let text = report.render(false);
-    assert!(text.contains("survived: ret+4 of zw, NtNine\n1 mutants, 0 rejected, 1 survived"), "{text}");
+    assert!(text.contains("survived: ret+4 of zw, NtNine\n1 mutant, 0 rejected, 1 survived"), "{text}");
 }
 
 #[test]

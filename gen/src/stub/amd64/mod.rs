@@ -16,7 +16,7 @@ mod zw_reactos;
 
 use iced_x86::Register;
 
-use super::body::Body;
+use super::body::{Body, SERVICE_VECTOR};
 use super::{Encoding, Shape};
 use crate::model::Service;
 

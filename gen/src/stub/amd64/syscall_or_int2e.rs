@@ -3,7 +3,7 @@
 
 use iced_x86::Code;
 
-use super::{Body, load_number};
+use super::{Body, SERVICE_VECTOR, load_number};
 
 /// KUSER_SHARED_DATA.SystemCall as user mode sees it: the page is at 7FFE0000h, the field at +308h since Windows 10
 /// 1511 (Chromium `sandbox/win/src/service_resolver_64.cc`).
@@ -11,9 +11,6 @@ const SHARED_SYSTEM_CALL: u32 = 0x7ffe_0308;
 
 /// Set if services are called by interrupt.
 const BY_INTERRUPT: u32 = 1;
-
-/// The interrupt of system services.
-const SERVICE_VECTOR: u32 = 0x2e;
 
 pub(super) fn write(body: &mut Body, number: u32) {
     load_number(body, number)

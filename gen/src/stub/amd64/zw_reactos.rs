@@ -6,11 +6,8 @@ use iced_x86::{Code, Register};
 use super::Body;
 use crate::model::{Arch, Service};
 
-/// The size of an argument's place on the stack.
-const SLOT_BYTES: i32 = 8;
-
 pub(super) fn write(body: &mut Body, service: &Service) {
-    let arg_bytes = i32::from(service.args(Arch::Amd64)) * SLOT_BYTES;
+    let arg_bytes = service.arg_bytes(Arch::Amd64).cast_signed();
     body.point_to_symbol(Register::RAX, service.name().nt())
         .op_number(Code::Mov_rm64_imm32, Register::R10, arg_bytes)
         .jump_symbol("KiZwSystemService");

@@ -11,15 +11,12 @@ mod shared_edx;
 mod sysenter;
 mod zw;
 
-use super::body::Body;
+use super::body::{Body, SERVICE_VECTOR};
 use super::{Encoding, Shape};
 
 /// KUSER_SHARED_DATA.SystemCall as user mode sees it: the page is at 7FFE0000h, the field at +300h (ReactOS
 /// `sdk/include/ndk/ketypes.h`).
 const SHARED_SYSTEM_CALL: u32 = 0x7ffe_0300;
-
-/// The interrupt of system services.
-const SERVICE_VECTOR: u32 = 0x2e;
 
 /// Writes the shape down for one service. A shape of another architecture is an empty body.
 pub(super) fn body(shape: Shape, number: u32, arg_bytes: u32, encoding: Encoding) -> Body {

@@ -5,6 +5,7 @@ mod alu;
 mod bcd;
 mod bits;
 mod branch;
+mod coprocessor;
 mod moves;
 mod muldiv;
 mod operand;
@@ -41,6 +42,7 @@ pub(crate) fn lower(instruction: &Instruction, op: &mut Op, model: &Model) -> Af
         bcd::lower,
         sse::lower,
         system::lower,
+        coprocessor::lower,
     ];
     for family in families {
         if let Some(after) = family(instruction, op) {

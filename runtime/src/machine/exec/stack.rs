@@ -113,7 +113,8 @@ fn enter<W: Width>(core: &mut Core, op: &Op) -> Flow {
     if let Err(stop) = push(core, frame_pointer) {
         return undo(core, stop);
     }
-    let frame = core.sp();
+    // All of ESP, on a 16-bit stack too.
+    let frame = core.regs[reg::SP as usize];
     for i in 1..level {
         let at = core.regs[reg::BP as usize].wrapping_sub(i * u64::from(W::BYTES)) & core.stack_mask;
         let copied = core.load::<W>(seg::SS, at).and_then(|outer| push(core, outer));
@@ -126,7 +127,12 @@ fn enter<W: Width>(core: &mut Core, op: &Op) -> Flow {
     {
         return undo(core, stop);
     }
-    core.set_sp(core.sp().wrapping_sub(size));
+    let bottom = core.sp().wrapping_sub(size) & core.stack_mask;
+    // A write there would have to succeed, though none is made (SDM vol. 2, ENTER, exceptions).
+    if let Err(stop) = core.load_for_update::<W>(seg::SS, bottom) {
+        return undo(core, stop);
+    }
+    core.set_sp(bottom);
     core.set_reg(reg::BP, W::cut(frame));
     left
 }

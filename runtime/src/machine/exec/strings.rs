@@ -125,8 +125,9 @@ impl Element for Cmps {
     const DESTINATION: bool = true;
     #[inline(always)]
     fn step<W: Width>(core: &mut Core, op: &Op, source: u64, destination: u64) -> Flow {
-        let a = core.load::<W>(op.seg, source)?;
+        // ES:eDI first, as processors do: where both fault, CR2 tells.
         let b = core.load::<W>(seg::ES, destination)?;
+        let a = core.load::<W>(op.seg, source)?;
         compare(&mut core.flags, a, b);
         Ok(())
     }
@@ -147,6 +148,7 @@ fn portion<E: Element, W: Width, const REPEAT: u8>(core: &mut Core, op: &Op) -> 
     let step = if core.flags.df() { bytes.wrapping_neg() } else { bytes };
     let most = if core.flags.system() & flags::TF != 0 { 1 } else { PORTION };
     let mut left = u64::from(most);
+    let before = core.flags;
     while left > 0 {
         if REPEAT == Repeat::Count as u8 && !core.flags.df() {
             left -= bulk::<E, W>(core, op, mask, left - 1);
@@ -159,6 +161,10 @@ fn portion<E: Element, W: Width, const REPEAT: u8>(core: &mut Core, op: &Op) -> 
         if let Err(stop) = flow
             && stop != Stop::Leave
         {
+            if E::COMPARES {
+                // The flags are those of before the instruction, not of the last element (SDM vol. 2, REP).
+                core.flags = before;
+            }
             return Err(stop);
         }
         if E::SOURCE {

@@ -285,6 +285,17 @@ fn a_single_step_follows_each_instruction_and_none_follows_an_interrupt() {
     let seen = world.seen(&[0x9D, 0x90, 0x90]);
     assert_eq!((seen.vector, seen.eip, seen.eflags & (TF | RF)), (1, CODE + 2, TF));
     assert_eq!(world.core().dr[6] & 0x4000, 0x4000);
+    // A repeated instruction is stepped element by element; RF tells the traps between them from the last.
+    let mut world = World::new();
+    world.core().flags.set(TF);
+    world.machine.set_register(Register::Edi, DATA);
+    world.machine.set_register(Register::Ecx, 2);
+    let seen = world.seen(&[0xF3, 0xAA]);
+    assert_eq!((seen.vector, seen.eip, seen.eflags & (TF | RF)), (1, CODE, TF | RF));
+    assert_eq!((world.register(Register::Ecx), world.machine.flags().get() & RF), (1, 0));
+    world.core().flags.set(TF);
+    let seen = world.seen(&[0xF3, 0xAA]);
+    assert_eq!((seen.vector, seen.eip, seen.eflags & (TF | RF)), (1, CODE + 2, TF));
     // int 80h with TF set: the handler's first instruction is not stepped.
     let mut world = World::new();
     world.idt(0x80, gate(0xEE, CODE_0, handler(0x80), 0));
@@ -374,6 +385,16 @@ fn the_checks_of_iretd() {
         let seen = world.seen(&[0xCF]);
         assert_eq!((seen.vector, seen.code, seen.eip), (*vector, *error, CODE), "{what}");
     }
+}
+
+#[test]
+fn iretd_looks_at_cs_before_it_pops_the_outer_stack() {
+    let mut world = World::new();
+    world.page(0x7000);
+    world.map(STACK_0, 0);
+    world.stack(&[CODE, 0x83, 2]);
+    let seen = world.seen(&[0xCF]);
+    assert_eq!((seen.vector, seen.code, seen.eip), (13, 0x80, CODE));
 }
 
 #[test]

@@ -100,6 +100,32 @@ fn an_elf_image_runs_from_its_entry_in_qemus_state() {
 }
 
 #[test]
+fn a_machine_that_has_run_is_loaded_as_a_new_one() {
+    let mut machine = machine();
+    machine.core.msrs.sysenter_cs = 8;
+    machine.core.cr3 = 0x1000;
+    machine.core.dr[6] |= 1 << 14;
+    machine.core.dr[0] = 5;
+    machine.core.cpl = 3;
+    machine.load(&Elf::good().bytes()).unwrap();
+    assert_eq!((machine.msrs().sysenter_cs, machine.control(3), machine.cpl()), (0, Some(0), 0));
+    assert_eq!(machine.core.dr, DR_RESET);
+}
+
+#[test]
+fn segments_that_together_are_larger_than_memory_are_refused() {
+    let mut image = Elf { memory: 3 << 20, ..Elf::good() }.bytes();
+    // The program header again, behind the rest; then the table is there, with both.
+    let segment = image[52..84].to_vec();
+    let table = (image.len() as u32).to_le_bytes();
+    image.extend_from_slice(&segment);
+    image.extend_from_slice(&segment);
+    image[28..32].copy_from_slice(&table);
+    image[44] = 2;
+    assert_eq!(error(&image), LoadError::OutsideMemory { address: AT, size: 3 << 20, memory: 4 << 20 });
+}
+
+#[test]
 fn a_virtual_entry_is_entered_at_its_physical_address() {
     let elf = Elf { entry: 0x8010_0000 + START, virtual_at: 0x8010_0000, ..Elf::good() };
     let mut machine = machine();

@@ -49,6 +49,17 @@ fn call_nests_and_iret_comes_back() {
 }
 
 #[test]
+fn a_fault_of_a_task_that_begins_at_address_0_is_its_own() {
+    let mut world = World::new();
+    world.poke32(OTHER_TSS + 0x20, 0);
+    world.poke32(OTHER_TSS + 0x54, 0xF8); // DS, beyond the GDT
+    let mut code = vec![0x90; 3];
+    code.extend(far(0xEA, OTHER_TASK));
+    let seen = world.seen(&code);
+    assert_eq!((seen.vector, seen.code, seen.eip), (10, 0xF8, 0));
+}
+
+#[test]
 fn iret_checks_the_backlink() {
     for (link, error) in [(0u16, 0u32), (0x84, 0x84), (0x80, 0x80), (OTHER_TASK, 0x30), (DATA_0, 0x10)] {
         let mut world = World::new();

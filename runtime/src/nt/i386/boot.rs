@@ -11,12 +11,14 @@ use super::layout::{eflags, msr, port, selector, shared, trap_frame};
 use super::memory::MULTIBOOT_HEADER;
 use super::profile::Profile;
 use super::report::print_literal;
+use crate::machine::cpuid::feature;
+use crate::machine::{CR0_PG, CR0_WP};
 
 /// CR0: paging, and ring 0 respects read-only pages too.
-const CR0_PG_WP: u32 = 0x8001_0000;
+const CR0_PG_WP: u32 = CR0_PG | CR0_WP;
 
 /// CPUID.1:EDX, `sysenter` and `sysexit`.
-const CPUID_SEP_BIT: u32 = 11;
+const CPUID_SEP_BIT: u32 = feature::SEP.trailing_zeros();
 
 /// Model and stepping of family 6 from which on the bit is to be believed.
 const FIRST_SEP_STEP: u32 = 0x0303;

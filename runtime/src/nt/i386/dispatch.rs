@@ -3,6 +3,10 @@
 //! Written after the order of steps that ReactOS's assembler version has (`ntoskrnl/ke/i386/trap.s` of 2006 to 2010,
 //! which follows Windows Server 2003). Two stores are as in its later C version: EAX goes into the frame, and the link
 //! to the previous frame is written on both paths.
+//!
+//! Left out is what nothing in this guest can ask for: the debug registers of a thread that is being debugged
+//! (`DebugActive`, and their reload where the frame's Dr7 has bits set), virtual-8086 frames, the GUI's batch of drawing
+//! calls, and the #UD that NT raises in ring 3 when a fast call finds a stack that is not the thread's.
 
 use iced_x86::code_asm::{
     AsmRegister32, bl, byte_ptr, cl, cx, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs, word_ptr,
@@ -128,7 +132,7 @@ fn fast_call_common(k: &mut KernelAsm<'_>) -> Asm {
     k.a.sti()?;
     k.jmp(Routine::KiSystemServiceStart)?;
 
-    // TSS.Esp0 does not belong to the current thread: there is no frame to trust.
+    // TSS.Esp0 does not belong to the current thread: there is no frame to trust. A bug check tells of it.
     k.begin(Routine::KiFastCallEntryBadStack)?;
     k.a.ud2()
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use iced_x86::code_asm::{CodeAssembler, eax};
+use ntgate_gen::model::limits;
 
 use super::assembly::{Assembled, KernelAsm, Routine};
 use super::data::kernel;
@@ -22,7 +23,7 @@ use super::{BuildError, Image, Plan, SetLayout, Symbol, boot, dispatch, report, 
 const MAX_SETS: usize = 0x1000;
 
 /// What the argument table's byte can hold, in whole dwords.
-const MAX_ARGUMENT_BYTES: u32 = 0xFC;
+const MAX_ARGUMENT_BYTES: u32 = 4 * limits::ARGS_I386 as u32;
 
 /// The assembled guest of a profile, good for any number of plans.
 #[derive(Debug, Clone)]

@@ -233,20 +233,12 @@ pub mod selector {
     pub const MODE_MASK: u32 = 1;
 }
 
-/// EFLAGS bits (Intel SDM volume 1, 3.4.3).
+/// EFLAGS bits: the machine's.
 pub mod eflags {
+    pub use crate::machine::flags::{ALWAYS, ID, IF, RF, TF};
+
     /// Carry, parity, adjust, zero, sign and the bit that is always one.
-    pub const STATUS: u32 = 0x0D7;
-    /// Bit 1, always one.
-    pub const ALWAYS: u32 = 0x002;
-    /// Trap flag.
-    pub const TF: u32 = 0x100;
-    /// Interrupt flag.
-    pub const IF: u32 = 0x200;
-    /// Resume flag.
-    pub const RF: u32 = 0x1_0000;
-    /// Identification flag: it can be changed where CPUID exists.
-    pub const ID: u32 = 0x20_0000;
+    pub const STATUS: u32 = crate::machine::flags::ARITHMETIC & 0xFF | ALWAYS;
 }
 
 /// `KPROCESSOR_MODE`.
@@ -291,26 +283,28 @@ pub mod bugcheck {
     pub const UNEXPECTED_KERNEL_MODE_TRAP: u32 = 0x7F;
 }
 
-/// Model-specific registers of the fast system call (Intel SDM volume 4, table 2-2).
+/// Model-specific registers of the fast system call: the machine's.
 pub mod msr {
+    use crate::machine::msr;
+
     /// `IA32_SYSENTER_CS`.
-    pub const SYSENTER_CS: u32 = 0x174;
+    pub const SYSENTER_CS: u32 = msr::SYSENTER_CS;
     /// `IA32_SYSENTER_ESP`.
-    pub const SYSENTER_ESP: u32 = 0x175;
+    pub const SYSENTER_ESP: u32 = msr::SYSENTER_ESP;
     /// `IA32_SYSENTER_EIP`.
-    pub const SYSENTER_EIP: u32 = 0x176;
+    pub const SYSENTER_EIP: u32 = msr::SYSENTER_EIP;
 }
 
 /// I/O ports.
 pub mod port {
-    /// Command and data port of the first 8259A.
+    /// Data port of the first 8259A.
     pub const PIC1_DATA: u32 = 0x21;
     /// Data port of the second 8259A.
     pub const PIC2_DATA: u32 = 0xA1;
     /// Debug console (QEMU `-debugcon`, Bochs port E9 hack).
-    pub const DEBUG_CONSOLE: u32 = 0xE9;
+    pub const DEBUG_CONSOLE: u32 = crate::machine::CONSOLE as u32;
     /// Exit port (QEMU `-device isa-debug-exit,iobase=0xf4`).
-    pub const EXIT: u32 = 0xF4;
+    pub const EXIT: u32 = crate::machine::EXIT as u32;
 }
 
 /// Interrupt vectors with a meaning of their own (ReactOS `ntoskrnl/ke/i386/trap.s`).

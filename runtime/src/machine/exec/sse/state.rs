@@ -3,7 +3,6 @@
 
 use iced_x86::{Instruction, Mnemonic, OpKind};
 
-use super::super::super::control::CR0_MP;
 use super::super::super::core::{CR0_EM, CR0_TS, CR4_OSFXSR, Core, reg};
 use super::super::super::fault::{Flow, Stop, Vector};
 use super::super::super::op::{Op, Run, run};
@@ -124,12 +123,6 @@ fn fnclex(core: &mut Core, _: &Op) -> Flow {
     core.allow_fpu()
 }
 
-/// `FWAIT`: #NM only if CR0.MP asks for it.
-fn fwait(core: &mut Core, _: &Op) -> Flow {
-    let traps = CR0_MP | CR0_TS;
-    if core.cr0 & traps == traps { Err(core.raise(Vector::DeviceNotAvailable, 0)) } else { Ok(()) }
-}
-
 fn fldcw(core: &mut Core, op: &Op) -> Flow {
     core.allow_fpu()?;
     core.fcw = core.load::<u16>(op.seg, core.address(op))?;
@@ -171,7 +164,6 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<Run> {
         M::Fxrstor | M::Fxrstor64 => run!(fxrstor),
         M::Fninit => run!(fninit),
         M::Fnclex => run!(fnclex),
-        M::Wait => run!(fwait),
         M::Fldcw => run!(fldcw),
         M::Fnstcw => run!(fnstcw),
         M::Fnstsw if mem => run!(fnstsw::<true>),

@@ -2,17 +2,13 @@
 
 use iced_x86::{Code, Instruction, Mnemonic, OpKind};
 
-use super::super::super::control::CR0_MP;
-use super::super::super::core::{CR0_EM, CR0_TS, CR4_TSD, Core, reg};
+use super::super::super::core::{CR0_EM, CR0_MP, CR0_TS, CR4_TSD, Core, DR6_ALWAYS, DR7_ALWAYS, reg};
 use super::super::super::fault::Flow;
 use super::super::super::op::{After, Op, Run, run};
 use super::super::super::width::Width;
 use super::super::operand::{gpr, memory, size};
 use super::msr;
 
-/// DR6 and DR7 bits that are always set (SDM vol. 3, 17.2).
-const DR6_ALWAYS: u64 = 0xFFFF_0FF0;
-const DR7_ALWAYS: u64 = 0x400;
 /// The bits of DR6 that can be written: B0 to B3, BD, BS, BT.
 const DR6_WRITABLE: u64 = 0xE00F;
 /// The bits of DR7 that switch something on: L0 to G3 and GD.
@@ -138,9 +134,10 @@ fn rdtscp(core: &mut Core, op: &Op) -> Flow {
     Ok(())
 }
 
-/// `RDPMC`: there is no counter that an index could name, and CR4.PCE can't be set.
+/// `RDPMC`: CR4.PCE can't be set, so it is for CPL 0; and there it would have to count.
 fn rdpmc(core: &mut Core, _: &Op) -> Flow {
-    Err(core.gp(0))
+    core.privileged()?;
+    Err(core.unsupported("performance counter"))
 }
 
 /// `INVD` and `WBINVD`: no cache whose contents could be seen.

@@ -1,25 +1,15 @@
 //! Model-specific registers (SDM vol. 2, RDMSR, WRMSR; vol. 4, table 2-2). One that the processor does not have is #GP(0),
 //! as are a reserved bit and an address that is not canonical.
 
+use super::super::super::core::msr::{
+    CSTAR, EFER, FMASK, FS_BASE, GS_BASE, KERNEL_GS_BASE, LSTAR, STAR, SYSENTER_CS, SYSENTER_EIP, SYSENTER_ESP, TSC,
+    TSC_AUX,
+};
 use super::super::super::core::{Core, reg, seg};
 use super::super::super::cpuid::{extended, feature};
 use super::super::super::fault::{Flow, Stop};
 use super::super::super::mode::is_canonical;
 use super::super::super::op::Op;
-
-const TSC: u32 = 0x10;
-const SYSENTER_CS: u32 = 0x174;
-const SYSENTER_ESP: u32 = 0x175;
-const SYSENTER_EIP: u32 = 0x176;
-const EFER: u32 = 0xC000_0080;
-const STAR: u32 = 0xC000_0081;
-const LSTAR: u32 = 0xC000_0082;
-const CSTAR: u32 = 0xC000_0083;
-const FMASK: u32 = 0xC000_0084;
-const FS_BASE: u32 = 0xC000_0100;
-const GS_BASE: u32 = 0xC000_0101;
-const KERNEL_GS_BASE: u32 = 0xC000_0102;
-const TSC_AUX: u32 = 0xC000_0103;
 
 /// Whether the processor has the register.
 fn exists(core: &Core, number: u32) -> bool {

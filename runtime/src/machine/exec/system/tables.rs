@@ -199,16 +199,20 @@ fn verw<const MEM: bool>(core: &mut Core, op: &Op) -> Flow {
     Ok(())
 }
 
-/// `ARPL`: raises the first selector's RPL to the second's.
+/// `ARPL`: raises the first selector's RPL to the second's. Memory is written only where that changes it: processors
+/// execute it on a read-only page otherwise.
 fn arpl<const MEM: bool>(core: &mut Core, op: &Op) -> Flow {
     let source = core.reg::<u16>(op.r2) & 3;
     let address = core.address(op);
-    let old = if MEM { core.load_for_update::<u16>(op.seg, address)? } else { core.reg::<u16>(op.r1) };
+    let old = if MEM { core.load::<u16>(op.seg, address)? } else { core.reg::<u16>(op.r1) };
     let raises = old & 3 < source;
     let new = old & !3 | source;
     let mut flow = Ok(());
     if raises && MEM {
         flow = core.store(op.seg, address, new);
+        if flow == Err(Stop::Fault) {
+            return flow;
+        }
     } else if raises {
         core.set_reg(op.r1, new);
     }

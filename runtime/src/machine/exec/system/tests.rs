@@ -90,6 +90,12 @@ fn what_the_model_lacks_is_undefined_and_what_the_machine_lacks_ends_the_run() {
 }
 
 #[test]
+fn performance_counters_are_not_made_up() {
+    let mut world = World::new();
+    assert!(matches!(world.run(&[0x0F, 0x33]), Exit::Unsupported { address: 0x9000, .. }));
+}
+
+#[test]
 fn loads_of_segment_registers_check_everything() {
     type Prepare = fn(&mut World);
     // DS, with the selector; prepared as ring 3.

@@ -16,7 +16,7 @@ fn across_tasks(core: &mut Core, op: &Op, f: impl FnOnce(&mut Core) -> Flow) -> 
     let task = core.segs[seg::TR as usize].selector;
     let flow = f(core);
     if flow == Err(Stop::Fault) && core.segs[seg::TR as usize].selector != task {
-        core.block_ip = core.ip.wrapping_sub(u64::from(op.start));
+        core.block_ip = core.ip.wrapping_sub(u64::from(op.start)) & 0xFFFF_FFFF;
     }
     flow
 }

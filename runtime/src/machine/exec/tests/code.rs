@@ -3,6 +3,7 @@
 use super::super::super::core::seg;
 use super::super::super::fault::Exit;
 use super::super::super::machine::Register;
+use super::super::super::segment::{Descriptor, Segment, Selector};
 use super::super::super::testing::{CODE, DATA, World, flat};
 use super::{descriptor, load_data, with};
 
@@ -185,6 +186,27 @@ fn a_block_that_was_decoded_anew_is_forgotten_at_every_address() {
         world.core().ip = u64::from(routine);
         assert_eq!(world.machine.run(10), Exit::Halted);
         assert_eq!(world.register(Register::Eax) & 0xFF, value);
+    }
+}
+
+#[test]
+fn an_instruction_beyond_the_limit_is_a_good_one_under_another_limit() {
+    let mut world = World::new();
+    world.page(0);
+    let alias = 0x2_0000;
+    world.map(alias, CODE | 7);
+    world.poke(CODE, &[0xB8, 1, 0, 0, 0, HLT]);
+    for _ in 0..2 {
+        world.core().set_cs(Segment::new(Selector(0x50), Descriptor(descriptor(0x9B, 4, 0, alias + 2))), 0);
+        world.core().ip = u64::from(alias);
+        assert_eq!(world.machine.run(10), Exit::Halted);
+        assert_eq!(world.frame().map(|seen| (seen.vector, seen.code, seen.eip)), Some((13, 0, alias)));
+        world.ring(0);
+        assert_eq!(world.machine.run(10), Exit::Halted);
+        assert_eq!(world.machine.eip(), CODE + 5);
+        world.core().ip = u64::from(alias);
+        assert_eq!(world.machine.run(10), Exit::Halted);
+        assert_eq!(world.machine.eip(), alias + 5);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::super::core::CR0_WP;
 use super::super::super::fault::Exit;
 use super::super::super::machine::Register;
-use super::super::super::testing::{CODE, DATA, World};
+use super::super::super::testing::{CODE, DATA, STACK_0, World};
 
 const REGISTERS: [Register; 8] = [
     Register::Eax,
@@ -29,7 +29,7 @@ fn world(writable: bool) -> World {
 
 #[test]
 fn instructions_that_write_fault_as_writes_and_change_nothing() {
-    let cases: [(&str, &[u8]); 31] = [
+    let cases: [(&str, &[u8]); 32] = [
         ("mov", &[0x89, 0x06]),
         ("add [esi], eax", &[0x01, 0x06]),
         ("add byte [esi], 1", &[0x80, 0x06, 1]),
@@ -47,6 +47,7 @@ fn instructions_that_write_fault_as_writes_and_change_nothing() {
         ("rol by cl", &[0xD3, 0x06]),
         ("rcr by immediate", &[0xC0, 0x1E, 3]),
         ("shld", &[0x0F, 0xA4, 0x06, 3]),
+        ("arpl that raises", &[0x63, 0x0E]),
         ("setcc", &[0x0F, 0x94, 0x06]),
         ("stosd", &[0xAB]),
         ("movsb", &[0xA4]),
@@ -93,8 +94,8 @@ fn instructions_that_write_fault_as_writes_and_change_nothing() {
 
 #[test]
 fn instructions_that_only_read_do_not_fault_on_a_read_only_page() {
-    // cmp, test, bt by register, bt by immediate, push [esi], imul, movzx, cmovne, lodsd, scasb, cmpsb
-    let cases: [&[u8]; 11] = [
+    // cmp, test, bt by register, bt by immediate, push [esi], imul, movzx, cmovne, lodsd, scasb, cmpsb, arpl that does not raise
+    let cases: [&[u8]; 12] = [
         &[0x39, 0x06],
         &[0x85, 0x06],
         &[0x0F, 0xA3, 0x06],
@@ -106,6 +107,7 @@ fn instructions_that_only_read_do_not_fault_on_a_read_only_page() {
         &[0xAD],
         &[0xAE],
         &[0xA6],
+        &[0x63, 0x06],
     ];
     for code in cases {
         let mut world = world(false);
@@ -180,6 +182,48 @@ fn a_zero_count_touches_no_memory() {
     let seen = world.seen(&[0xF3, 0xAB, 0xF3, 0xA6, 0xF4]);
     assert_eq!((seen.vector, seen.eip), (13, CODE + 4));
     assert_eq!(world.register(Register::Edi), 0xDEAD_0000);
+}
+
+#[test]
+fn a_repeated_comparison_that_faults_restores_the_flags() {
+    for (code, first) in [([0xF3, 0xAE], 0), ([0xF2, 0xA6], 1)] {
+        let mut world = world(true);
+        world.core().flags.set(0x8D7);
+        world.poke(DATA + 0xFF0, &[first; 16]);
+        world.machine.set_register(Register::Esi, CODE + 0x800);
+        world.machine.set_register(Register::Edi, DATA + 0xFF0);
+        world.machine.set_register(Register::Ecx, 100);
+        world.machine.set_register(Register::Eax, 0);
+        let seen = world.seen(&code);
+        assert_eq!((seen.vector, seen.eip, seen.eflags & 0x8D7), (14, CODE, 0x8D7));
+        assert_eq!(world.register(Register::Ecx), 84);
+    }
+}
+
+#[test]
+fn where_both_operands_of_a_string_instruction_fault_one_is_first() {
+    let (source, destination) = (DATA + 0x1100, DATA + 0x1200);
+    for (code, first) in [(0xA6, destination), (0xA4, source)] {
+        let mut world = world(true);
+        world.machine.set_register(Register::Esi, source);
+        world.machine.set_register(Register::Edi, destination);
+        let seen = world.seen(&[code]);
+        assert_eq!((seen.vector, seen.code), (14, 4));
+        assert_eq!(world.core().cr2, u64::from(first));
+    }
+}
+
+#[test]
+fn enter_tries_a_write_at_the_end_of_its_frame() {
+    let mut world = world(true);
+    let esp = DATA + 0x2010;
+    world.machine.set_register(Register::Esp, esp);
+    world.machine.set_register(Register::Ebp, 0x1234);
+    let seen = world.seen(&[0xC8, 0, 1, 0]);
+    assert_eq!((seen.vector, seen.code, seen.eip), (14, 6, CODE));
+    assert_eq!(world.core().cr2, u64::from(esp - 4 - 0x100));
+    assert_eq!(world.register(Register::Ebp), 0x1234);
+    assert_eq!(world.peek32(STACK_0 - 8), esp, "ESP as it was");
 }
 
 #[test]

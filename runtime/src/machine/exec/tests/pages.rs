@@ -113,6 +113,12 @@ fn large_pages() {
     world.core().flush_tlb();
     assert!(fault_of(&mut world, 3, linear + DATA, true).is_none());
     assert_eq!(world.peek32(at), LARGE | PRESENT | USER | WRITABLE | ACCESSED | DIRTY);
+    // A reserved bit, at any level and for any access.
+    world.poke32(at, LARGE | PRESENT | USER | WRITABLE | 1 << 13);
+    world.core().flush_tlb();
+    assert_eq!(fault_of(&mut world, 3, linear + DATA, false).map(|seen| seen.code), Some(0xD));
+    assert_eq!(fault_of(&mut world, 0, linear + DATA, true).map(|seen| seen.code), Some(0xB));
+    world.poke32(at, LARGE | PRESENT | USER | WRITABLE);
     // Without CR4.PSE the bit means nothing and the entry names a page table, here page 0.
     world.core().cr4 &= !CR4_PSE;
     world.core().flush_tlb();

@@ -93,8 +93,8 @@ fn on_small_stack(code: &[u8], esp: u32, ebp: u32) -> Option<(u8, u32)> {
 #[test]
 fn beyond_the_stack_segment_it_is_a_stack_fault() {
     let outside = Some((12, 0));
-    // push eax; pop eax; mov eax, [ebp]; mov eax, ss:[1000h]; pusha; leave; enter 0, 0; call +0; ret
-    let codes: [(&[u8], u32, u32); 9] = [
+    // push eax; pop eax; mov eax, [ebp]; mov eax, ss:[1000h]; pusha; leave; enter 0, 0; enter 200h, 0; call +0; ret
+    let codes: [(&[u8], u32, u32); 10] = [
         (&[0x50, 0xF4], 0x1004, 0x100),
         (&[0x58, 0xF4], 0xFFD, 0x100),
         (&[0x8B, 0x45, 0, 0xF4], 0x100, 0x1000),
@@ -102,6 +102,7 @@ fn beyond_the_stack_segment_it_is_a_stack_fault() {
         (&[0x60, 0xF4], 0x1C, 0x100),
         (&[0xC9, 0xF4], 0x100, 0xFFE),
         (&[0xC8, 0, 0, 0, 0xF4], 2, 0x100),
+        (&[0xC8, 0, 2, 0, 0xF4], 0x100, 0x100),
         (&[0xE8, 0, 0, 0, 0, 0xF4], 2, 0x100),
         (&[0xC3, 0xF4], 0x1000, 0x100),
     ];
@@ -129,6 +130,10 @@ fn a_16_bit_stack_wraps_and_keeps_the_upper_half_of_esp() {
     assert_eq!(world.run(&[0x59, 0x66, 0x59, 0x66, 0x59, 0xF4]), Exit::Halted);
     assert_eq!(world.register(Register::Esp), 0x1234_0002);
     assert_eq!(world.register(Register::Ecx), 0xAABB_CCDD);
+    // enter 10h, 0; hlt: EBP gets all of ESP.
+    world.machine.set_register(Register::Esp, 0x1234_8000);
+    assert_eq!(world.run(&[0xC8, 0x10, 0, 0, 0xF4]), Exit::Halted);
+    assert_eq!((world.register(Register::Ebp), world.register(Register::Esp)), (0x1234_7FFC, 0x1234_7FEC));
 }
 
 #[test]

@@ -311,7 +311,7 @@ fn rows_that_are_wrong_show(boot: Boot) {
     (rows[3].stack_arguments, rows[3].argument_bytes) = (2, 6 * 8);
     for (set, calls) in run(boot, &plan).chunks(4).enumerate() {
         assert_eq!(calls[0][fact::HANDLER], 1);
-        assert_eq!(calls[1][fact::HANDLER], NO_HANDLER.into());
+        assert_eq!(calls[1][fact::HANDLER], u64::from(NO_HANDLER));
         assert_eq!(calls[1][fact::RAX], 0xC000_0002);
         assert_eq!(calls[2][fact::STACK_ARGUMENTS], 13);
         assert_eq!(calls[3][fact::STACK_ARGUMENTS], 2);

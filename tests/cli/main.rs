@@ -1,5 +1,6 @@
 //! The program as its users meet it: exit status, standard output, standard error, files.
 
+mod boot;
 mod support;
 
 use std::fs;
@@ -142,27 +143,50 @@ fn gen_checks_without_writing() {
     let arguments = ["gen", "small.lst", "--arch", "i386", "--emit", "gas", "-o", "out.s"];
     let check = ["gen", "small.lst", "--arch", "i386", "--emit", "gas", "-o", "out.s", "--check"];
     let outcome = sandbox.run(&check).status(1).no_stdout();
-    assert!(outcome.stderr().starts_with("ntgate: error: cannot read out.s: "), "{}", outcome.stderr());
+    assert_eq!(outcome.stderr(), "ntgate: error: out.s is not there; leave out --check to write it\n");
     assert!(!sandbox.path("out.s").exists());
     sandbox.run(&arguments).status(0);
     sandbox.run(&check).status(0).no_stdout().no_stderr();
     sandbox.write("out.s", "other\n");
     let outcome = sandbox.run(&check).status(1).no_stdout();
-    assert_eq!(outcome.stderr(), "ntgate: error: out.s is not what small.lst gives\n");
+    assert_eq!(outcome.stderr(), "ntgate: error: out.s is not what small.lst gives; leave out --check to write it\n");
     assert_eq!(fs::read_to_string(sandbox.path("out.s")).expect("it stays"), "other\n");
+    // What cannot be read cannot be compared.
+    fs::create_dir(sandbox.path("directory")).expect("it is made");
+    for (target, message) in [("directory", "cannot read directory: "), ("-", "--check needs a file")] {
+        let check = ["gen", "small.lst", "--arch", "i386", "--emit", "gas", "--check", "-o", target];
+        let outcome = sandbox.run(&check).status(2).no_stdout();
+        assert!(outcome.stderr().starts_with(&format!("ntgate: error: {message}")), "{}", outcome.stderr());
+    }
+}
+
+#[test]
+fn a_dash_is_standard_input_and_output() {
+    let sandbox = Sandbox::new();
+    let shown = sandbox.run_with(&["gen", "-", "--arch", "i386", "--emit", "gas"], SMALL).status(0);
+    let dashed = sandbox.run_with(&["gen", "-", "--arch", "i386", "--emit", "gas", "-o", "-"], SMALL).status(0);
+    assert_eq!(dashed.stdout(), shown.stdout());
+    sandbox.write("small.lst", SMALL);
+    sandbox.run(&["image", "small.lst", "--arch", "i386", "-o", "proof.elf"]).status(0);
+    let image = sandbox.run(&["image", "small.lst", "--arch", "i386", "-o", "-"]).status(0).no_stderr();
+    assert_eq!(image.stdout_bytes(), fs::read(sandbox.path("proof.elf")).expect("it is written"));
+    assert_eq!(sandbox.run_with(&["boot", "-"], "no image").status(2).stderr().lines().count(), 1);
+    assert!(!sandbox.path("-").exists());
 }
 
 #[test]
 fn outputs_that_cannot_be_written_are_told() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("directory")).expect("it is made");
-    for target in ["directory", "no/such/file", ""] {
+    for target in ["directory", "no/such/file"] {
         let arguments = ["gen", "-", "--arch", "i386", "--emit", "gas", "-o", target];
         let outcome = sandbox.run_with(&arguments, SMALL).status(2).no_stdout();
-        assert_eq!(
-            outcome.stderr().lines().count(),
-            if target.is_empty() { outcome.stderr().lines().count() } else { 1 }
+        assert!(
+            outcome.stderr().starts_with(&format!("ntgate: error: cannot write {target}: ")),
+            "{}",
+            outcome.stderr()
         );
+        assert_eq!(outcome.stderr().lines().count(), 1);
     }
     // A list with a mistake leaves the old output alone.
     sandbox.write("out.s", "old\n");
@@ -181,6 +205,8 @@ fn bad_usage_is_status_2() {
         &["gen", "--arch", "i386"],
         &["gen", "--emit", "gas"],
         &["gen", "--arch", "i386", "--emit", "cobol"],
+        &["gen", "--arch", "i386", "--emit", "gas", "--check"],
+        &["gen", "--arch", "i386", "--emit", "gas", "-o", ""],
         &["image", "--arch", "i386"],
         &["image", "--arch", "arm64", "-o", "x"],
         &["boot"],
@@ -227,83 +253,6 @@ fn completions_and_manual_name_every_subcommand() {
     let manual = sandbox.run(&["man"]).status(0).no_stderr();
     assert!(subcommands.iter().all(|name| manual.stdout().contains(name)));
     assert!(manual.stdout().starts_with(".ie"), "it is roff");
-}
-
-#[test]
-fn an_image_boots_and_its_status_is_that_of_qemu() {
-    let sandbox = Sandbox::new();
-    sandbox.write("small.lst", SMALL);
-    sandbox.run(&["image", "small.lst", "--arch", "i386", "-o", "proof.elf"]).status(0).no_stdout().no_stderr();
-    // The guest writes 0 to its exit port.
-    for cpu in ["486", "core2"] {
-        let outcome = sandbox.run(&["boot", "proof.elf", "--cpu", cpu]).status(1).no_stderr();
-        let log = outcome.stdout();
-        assert!(log.starts_with("ntgate 1 profile srv2003 services 2 sets 7\ncpu cpuid "), "{log}");
-        assert!(log.lines().last().is_some_and(|line| line.starts_with("done ")), "{log}");
-    }
-}
-
-/// A multiboot image whose header says where its bytes go: the code, at 100020h.
-fn flat_image(code: &[u8]) -> Vec<u8> {
-    let (magic, flags) = (0x1BAD_B002u32, 0x1_0000u32);
-    let checksum = 0u32.wrapping_sub(magic).wrapping_sub(flags);
-    let (start, entry) = (0x10_0000u32, 0x10_0020u32);
-    let header = [magic, flags, checksum, start, start, 0, 0, entry];
-    let mut image: Vec<u8> = header.iter().flat_map(|word| word.to_le_bytes()).collect();
-    image.extend_from_slice(code);
-    image
-}
-
-#[test]
-fn every_way_a_guest_can_end_has_a_status() {
-    let sandbox = Sandbox::new();
-    for (code, status, message) in [
-        // mov al,3; out 0F4h,al
-        (&[0xB0, 3, 0xE6, 0xF4][..], 7, ""),
-        // cli; hlt
-        (&[0xFA, 0xF4], 4, "halted"),
-        // ud2 without an IDT
-        (&[0x0F, 0x0B], 4, "triple fault"),
-        // jmp $
-        (&[0xEB, 0xFE], 6, "budget"),
-    ] {
-        sandbox.write_bytes("image", &flat_image(code));
-        let outcome = sandbox.run(&["boot", "image", "--budget", "100000"]).status(status).no_stdout();
-        assert_eq!(outcome.stderr().lines().count(), usize::from(!message.is_empty()), "{}", outcome.stderr());
-        assert!(outcome.stderr().contains(message), "{}", outcome.stderr());
-    }
-    // mov al,'x'; out 0E9h,al; jmp $: what was printed before is not lost.
-    sandbox.write_bytes("image", &flat_image(&[0xB0, b'x', 0xE6, 0xE9, 0xEB, 0xFE]));
-    assert_eq!(sandbox.run(&["boot", "image", "--budget", "1000"]).status(6).stdout(), "x");
-}
-
-#[test]
-fn images_that_are_none_are_told() {
-    let sandbox = Sandbox::new();
-    sandbox.write("small.lst", SMALL);
-    sandbox.run(&["image", "small.lst", "--arch", "i386", "-o", "proof.elf"]).status(0);
-    let elf = fs::read(sandbox.path("proof.elf")).expect("it is written");
-    sandbox.write_bytes("cut.elf", &elf[..elf.len() / 2]);
-    sandbox.write_bytes("head.elf", &elf[..40]);
-    sandbox.write("text", "this is no image\n");
-    sandbox.write("empty", "");
-    fs::create_dir(sandbox.path("directory")).expect("it is made");
-    // This program is an ELF file too, but not a multiboot one.
-    fs::copy(env!("CARGO_BIN_EXE_ntgate"), sandbox.path("program")).expect("it is copied");
-    for image in ["cut.elf", "head.elf", "text", "empty", "directory", "program", "missing"] {
-        let outcome = sandbox.run(&["boot", image]).status(2).no_stdout();
-        assert_eq!(outcome.stderr().lines().count(), 1, "{image}: {}", outcome.stderr());
-        assert!(outcome.stderr().starts_with("ntgate: error: cannot "), "{image}: {}", outcome.stderr());
-    }
-    // Segments that do not fit.
-    sandbox.write_bytes("large", &{
-        let mut image = flat_image(&[0xFA, 0xF4]);
-        for (at, value) in [(12, 0x4000_0000u32), (16, 0x4000_0000), (28, 0x4000_0020)] {
-            image[at..at + 4].copy_from_slice(&value.to_le_bytes());
-        }
-        image
-    });
-    sandbox.run(&["boot", "large"]).status(2).no_stdout();
 }
 
 #[test]
