@@ -2,14 +2,36 @@
 
 use std::process::{Command, Stdio};
 
-use iced_x86::code_asm::{CodeAssembler, al, byte_ptr, rax, rsp};
+use iced_x86::code_asm::{CodeAssembler, al, byte_ptr, eax, r10, rax, rcx, rsp};
 use ntgate_gen::stub::Stub;
 
 use super::*;
+use crate::machine::cpuid::Model;
+use crate::machine::{Exit, Machine};
 use crate::nt::amd64::record::{self, KERNEL_POINTER, MXCSR_BEFORE, NO_HANDLER, PAST_END, SENTINEL, entry, exit, fact};
 
 /// Runs an image; gives the log and the value at the exit port.
 type Boot = fn(&Image) -> (String, u32);
+
+/// Guest instructions that no image here comes near.
+const BUDGET: u64 = 100_000_000;
+
+/// Boots on the bundled machine.
+fn bundled(image: &Image) -> (String, u32) {
+    bundled_cpu(image, "core2duo")
+}
+
+/// Boots on a CPU model of the bundled machine.
+fn bundled_cpu(image: &Image, cpu: &str) -> (String, u32) {
+    let mut machine = Machine::new(Model::by_name(cpu).expect("there is such a model"), 32 << 20);
+    machine.load(&image.elf).expect("it can be loaded");
+    let exit = machine.run(BUDGET);
+    let log = String::from_utf8(machine.take_console()).expect("the log is ASCII");
+    match exit {
+        Exit::Port(value) => (log, value),
+        other => panic!("{other:?} after {:?}", log.lines().last()),
+    }
+}
 
 /// Boots under QEMU.
 fn qemu(image: &Image) -> (String, u32) {
@@ -19,7 +41,7 @@ fn qemu(image: &Image) -> (String, u32) {
     std::fs::write(&elf, &image.elf).expect("the image can be written");
     let mut command = Command::new("qemu-system-x86_64");
     command.args(["-display", "none", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
-    command.arg("-kernel").arg(&elf);
+    command.args(["-cpu", "core2duo"]).arg("-kernel").arg(&elf);
     command.arg("-debugcon").arg(format!("file:{}", log.display())).stderr(Stdio::null());
     let status = command.status().expect("qemu-system-x86_64 is there");
     let text = std::fs::read_to_string(&log).expect("there is a log");
@@ -31,6 +53,9 @@ fn qemu(image: &Image) -> (String, u32) {
 /// Makes a test for each machine.
 macro_rules! on_all_machines {
     ($($name:ident)*) => {
+        mod on_the_bundled_machine {
+            $(#[test] fn $name() { super::$name(super::bundled); })*
+        }
         mod under_qemu {
             $(#[test] #[ignore = "needs qemu-system-x86_64"] fn $name() { super::$name(super::qemu); })*
         }
@@ -44,6 +69,7 @@ on_all_machines! {
     rows_that_are_wrong_show
     stubs_that_are_wrong_show
     faults_in_ring_0_stop_the_machine
+    a_user_that_single_steps_is_traced_behind_syscall
 }
 
 /// The records of a log.
@@ -391,4 +417,46 @@ fn faults_in_ring_0_stop_the_machine(boot: Boot) {
     let calls: Vec<u64> = records(&log).iter().map(|record| record[fact::CALL]).collect();
     assert_eq!(calls, [0x1_8000]);
     assert!(!log.contains("set 0"));
+}
+
+#[test]
+#[ignore = "needs qemu-system-x86_64"]
+fn both_machines_write_the_same_log() {
+    for profile in [&WIN7_X64, &WIN10_X64] {
+        let image = build(profile, &plan(&format!("{LIST}{WIN32K}"), Shape::of(Arch::Amd64))).expect("it builds");
+        assert!(bundled(&image) == qemu(&image), "{}", profile.name);
+    }
+}
+
+#[test]
+fn a_cpu_without_long_mode_says_so() {
+    let image = build(&WIN7_X64, &plan(SMALL, &[Shape::Syscall])).expect("it builds");
+    for cpu in ["486", "pentium2", "core2"] {
+        assert_eq!(bundled_cpu(&image, cpu), ("no long mode\n".to_owned(), 2));
+    }
+    assert_eq!(bundled_cpu(&image, "nehalem").1, 0);
+}
+
+fn a_user_that_single_steps_is_traced_behind_syscall(boot: Boot) {
+    let mut plan = plan(SMALL, &[Shape::Syscall]);
+    let stub = &mut plan.sets[0].stubs[0];
+    let syscall = stub.instructions.iter().position(|i| i.code() == iced_x86::Code::Syscall).expect("it is there");
+    let traced = code(stub, |a| {
+        a.mov(r10, rcx)?;
+        a.mov(eax, 0)?;
+        a.pushfq()?;
+        a.or(byte_ptr(rsp + 1), 1)?;
+        a.popfq()?;
+        a.syscall()?;
+        a.ret()
+    });
+    assert_eq!(syscall, 2);
+    *stub = traced;
+    let calls = run(boot, &plan);
+    // The trap comes behind the first instruction after POPFQ, which is in the kernel: SYSCALL masks TF, SYSRET brings
+    // it back, and the user's `ret` is the first that is traced.
+    assert_eq!(calls[0][fact::HANDLER_RUNS], 1);
+    assert_eq!(calls[0][fact::FRAME_RFLAGS] & 0x100, 0x100);
+    assert_eq!(calls[0][fact::FAULT_VECTOR], 2);
+    assert_eq!(calls[1][fact::FAULT_VECTOR], 0);
 }
