@@ -158,7 +158,7 @@ pub mod kpcr {
     pub const CURRENT_THREAD: u32 = 0x188;
     /// `Prcb.RspBase`: end of the running thread's kernel stack.
     pub const RSP_BASE: u32 = 0x1A8;
-    /// Debug registers of the kernel: `Prcb.ProcessorState.SpecialRegisters`.
+    /// Bytes to reserve: beyond `KeSystemCalls` in every version.
     pub const SIZE: u32 = 0x5000;
 }
 

@@ -70,6 +70,8 @@ on_all_machines! {
     stubs_that_are_wrong_show
     faults_in_ring_0_stop_the_machine
     a_user_that_single_steps_is_traced_behind_syscall
+    debug_registers_and_apcs_are_seen_to
+    apcs_that_are_disabled_stop_the_machine
 }
 
 /// The records of a log.
@@ -209,7 +211,12 @@ fn expected(plan: &Plan, image: &Image, set: usize, call: usize, seen: &[u64]) -
 /// All sets of a plan.
 fn judge(boot: Boot, profile: &Profile, plan: &Plan) {
     let image = build(profile, plan).expect("it builds");
-    let (log, value) = boot(&image);
+    judge_image(boot, profile, plan, &image);
+}
+
+/// All sets of an image of a plan.
+fn judge_image(boot: Boot, profile: &Profile, plan: &Plan, image: &Image) {
+    let (log, value) = boot(image);
     let mut lines = log.lines();
     let head = format!("ntgate 1 profile {} services {} sets {}", profile.name, plan.services.len(), plan.sets.len());
     assert_eq!(lines.next(), Some(head.as_str()));
@@ -221,7 +228,7 @@ fn judge(boot: Boot, profile: &Profile, plan: &Plan) {
         for (call, service) in plan.services.iter().enumerate() {
             let seen = all.next().expect("there is a record");
             let label = &planned.label;
-            for (fact, value) in expected(plan, &image, set, call, seen) {
+            for (fact, value) in expected(plan, image, set, call, seen) {
                 assert_eq!(
                     seen[fact], value,
                     "{label} ({set}), {}, fact {fact}: {:x} for {value:x}",
@@ -337,7 +344,7 @@ fn rows_that_are_wrong_show(boot: Boot) {
     (rows[3].stack_arguments, rows[3].argument_bytes) = (2, 6 * 8);
     for (set, calls) in run(boot, &plan).chunks(4).enumerate() {
         assert_eq!(calls[0][fact::HANDLER], 1);
-        assert_eq!(calls[1][fact::HANDLER], NO_HANDLER.into());
+        assert_eq!(calls[1][fact::HANDLER], u64::from(NO_HANDLER));
         assert_eq!(calls[1][fact::RAX], 0xC000_0002);
         assert_eq!(calls[2][fact::STACK_ARGUMENTS], 13);
         assert_eq!(calls[3][fact::STACK_ARGUMENTS], 2);
@@ -459,4 +466,35 @@ fn a_user_that_single_steps_is_traced_behind_syscall(boot: Boot) {
     assert_eq!(calls[0][fact::FRAME_RFLAGS] & 0x100, 0x100);
     assert_eq!(calls[0][fact::FAULT_VECTOR], 2);
     assert_eq!(calls[1][fact::FAULT_VECTOR], 0);
+}
+
+/// The file's copy of the kernel's variables: where in it the thread is.
+fn thread(image: &Image) -> usize {
+    let digits: String = (0..=255).map(|byte| format!("{byte:02x}")).collect();
+    let at = image.elf.windows(digits.len()).position(|bytes| bytes == digits.as_bytes());
+    at.expect("the digits are there") - data::kernel::HEX as usize + data::kernel::THREAD as usize
+}
+
+fn debug_registers_and_apcs_are_seen_to(boot: Boot) {
+    let plan = plan(SMALL, &[Shape::Syscall, Shape::SyscallOrInt2e, Shape::SyscallReactos]);
+    let mut image = build(&WIN7_X64, &plan).expect("it builds");
+    let at = thread(&image);
+    image.elf[at + layout::dispatcher_header::DEBUG_ACTIVE as usize] = 1;
+    image.elf[at + WIN7_X64.thread.user_apc_pending as usize] = 1;
+    judge_image(boot, &WIN7_X64, &plan, &image);
+}
+
+fn apcs_that_are_disabled_stop_the_machine(boot: Boot) {
+    let mut image = build(&WIN7_X64, &plan(SMALL, &[Shape::Syscall])).expect("it builds");
+    let at = thread(&image);
+    image.elf[at + WIN7_X64.thread.combined_apc_disable as usize] = 1;
+    let (log, value) = boot(&image);
+    assert_eq!(value, 1);
+    assert!(
+        log.ends_with(&format!(
+            "bugcheck 00000001{}\n",
+            " 00000000 00000000 0000000000000000 0000000000000000 0000000000000000 00000000 00000000"
+        )),
+        "{log}"
+    );
 }
