@@ -112,7 +112,7 @@ pub const COPY_AREA: u32 = 0x70;
 /// Instructions in Windows's copy run: stack arguments a service can have.
 pub const COPY_RUN: usize = 14;
 
-/// Stack that ReactOS takes for arguments (`MAX_SYSCALL_PARAM_SIZE`, `ntoskrnl/include/internal/amd64/ke.h`).
+/// Stack that ReactOS takes for arguments (`MAX_SYSCALL_PARAM_SIZE`, `sdk/include/ndk/amd64/ketypes.h`).
 pub const REACTOS_COPY_AREA: u32 = 0x80;
 
 /// Home area that a caller leaves for the four register arguments.

@@ -2,6 +2,7 @@
 //! [`record`](super::record) states.
 
 mod boots;
+mod expected;
 
 use ntgate_gen::model::Service;
 use ntgate_gen::{Arch, Shape, read_list, stub};
