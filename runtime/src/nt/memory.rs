@@ -80,7 +80,7 @@ pub(crate) fn elf_image(
     mode: Mode,
     regions: &[Region],
 ) -> Result<Vec<u8>, BuildError> {
-    check_overlap(regions)?;
+    check_overlap(mode, boot_physical, regions)?;
     let root = page_tables(boot_physical);
     let boot = Region::new(boot_physical, boot, PAGE, Access::Kernel);
     if boot.size != PAGE {
@@ -115,18 +115,18 @@ fn file_address(address: u64, physical: u32) -> u32 {
     u32::try_from(address).unwrap_or(physical)
 }
 
-/// No page has two contents.
-fn check_overlap(regions: &[Region]) -> Result<(), BuildError> {
-    let mut spans: Vec<(u64, u32)> = Vec::with_capacity(regions.len() + 1);
+/// No page has two contents, and none is the boot code's or where the page tables show themselves.
+fn check_overlap(mode: Mode, boot: u32, regions: &[Region]) -> Result<(), BuildError> {
+    let mut spans = vec![(boot.into(), PAGE.into()), mode.window()];
     for region in regions {
-        spans.push((region.address, region.size));
+        spans.push((region.address, region.size.into()));
         if let Some((alias, _)) = region.alias {
-            spans.push((alias, region.size));
+            spans.push((alias, region.size.into()));
         }
     }
     spans.sort_unstable();
     let overlap = spans.windows(2).find_map(|pair| match pair {
-        [(low, size), (high, _)] if low.saturating_add(u64::from(*size)) > *high => Some(*high),
+        [(low, size), (high, _)] if low.saturating_add(*size) > *high => Some(*high),
         _ => None,
     });
     overlap.map_or(Ok(()), |address| Err(BuildError::Overlap { address }))

@@ -254,6 +254,11 @@ fn plans_that_contradict_themselves_are_refused() {
     assert_eq!(build(&profile, &good).err(), Some(BuildError::DoesNotFit { what: "kernel code" }));
     let profile = Profile { fault_tss: SRV2003.tss + PAGE, ..SRV2003 };
     assert_eq!(build(&profile, &good).err(), Some(BuildError::Overlap { address: (SRV2003.tss + PAGE).into() }));
+    let profile = Profile { user_data: SRV2003.boot_physical, ..SRV2003 };
+    let boot = SRV2003.boot_physical.into();
+    assert_eq!(build(&profile, &good).err(), Some(BuildError::Overlap { address: boot }));
+    let profile = Profile { fault_tss: 0xC000_1000, ..SRV2003 };
+    assert_eq!(build(&profile, &good).err(), Some(BuildError::Overlap { address: 0xC000_1000 }));
     let profile = Profile { fast_system_call: SRV2003.ntdll_stubs - 1, ..SRV2003 };
     assert_eq!(build(&profile, &good).err(), Some(BuildError::Order { low: "ntdll_stubs", high: "fast_system_call" }));
     // No set, no service: still an image.
