@@ -81,7 +81,7 @@ pub(crate) fn elf_image(
     mode: Mode,
     regions: &[Region],
 ) -> Result<Vec<u8>, BuildError> {
-    check_overlap(boot_physical, mode, regions)?;
+    check_overlap(mode, boot_physical, regions)?;
     let root = page_tables(boot_physical);
     let boot = Region::new(boot_physical, boot, PAGE, Access::Kernel);
     if boot.size != PAGE {
@@ -117,12 +117,12 @@ fn file_address(address: u64, physical: u32) -> u32 {
 }
 
 /// No page has two contents, and none is the boot code's or where the page tables show themselves.
-fn check_overlap(boot: u32, mode: Mode, regions: &[Region]) -> Result<(), BuildError> {
-    let mut spans = vec![(u64::from(boot), u64::from(PAGE)), mode.self_map()];
+fn check_overlap(mode: Mode, boot: u32, regions: &[Region]) -> Result<(), BuildError> {
+    let mut spans = vec![(boot.into(), PAGE.into()), mode.window()];
     for region in regions {
-        spans.push((region.address, u64::from(region.size)));
+        spans.push((region.address, region.size.into()));
         if let Some((alias, _)) = region.alias {
-            spans.push((alias, u64::from(region.size)));
+            spans.push((alias, region.size.into()));
         }
     }
     spans.sort_unstable();

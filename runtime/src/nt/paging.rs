@@ -48,14 +48,14 @@ impl Mode {
         pte::PRESENT | rights | forbidden
     }
 
-    /// Where the tables are seen: address and size.
-    pub(crate) fn self_map(self) -> (u64, u64) {
+    /// Where the tables show themselves: address and size.
+    pub(crate) fn window(self) -> (u64, u64) {
         let shift = PAGE.trailing_zeros() + (self.levels - 1) * self.index_bits;
-        let unused = 64 - shift - self.index_bits;
-        // 64-bit addresses are sign-extended.
         let address = (self.self_map as u64) << shift;
-        let extended = if self.levels == 4 { ((address << unused) as i64 >> unused) as u64 } else { address };
-        (extended, 1 << shift)
+        let bits = shift + self.index_bits;
+        // Addresses of more than 32 bits are canonical.
+        let address = if bits > 32 && address >> (bits - 1) != 0 { address | !0 << bits } else { address };
+        (address, 1 << shift)
     }
 
     fn entries(self) -> usize {

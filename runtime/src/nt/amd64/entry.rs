@@ -10,6 +10,7 @@ use iced_x86::code_asm::{
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::layout::{dispatcher_header, kpcr, mode, selector, trap_frame};
 use super::record::fact;
+use super::report;
 
 /// Emits all of this file.
 pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
@@ -109,6 +110,7 @@ fn service_user(k: &mut KernelAsm<'_>) -> Asm {
     k.a.test(byte_ptr(rbx + dispatcher_header::DEBUG_ACTIVE), dispatcher_header::DEBUG_REGISTERS as i32)?;
     k.a.je(*saved)?;
     k.call(Routine::KiSaveDebugRegisterState)?;
+    report::refill(k)?;
     k.a.set_label(saved)?;
     restore_arguments(k)?;
     k.a.set_label(quiet)?;

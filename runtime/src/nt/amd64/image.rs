@@ -79,15 +79,20 @@ impl Kernel {
 /// The distances that the builder computes with. That pages do not overlap is checked when all are known.
 fn check_profile(profile: &Profile) -> Result<(), BuildError> {
     let page = u64::from(PAGE);
+    let behind = |address: u64, distance: u64| address.saturating_add(distance);
     for (low, low_address, high, high_address) in [
-        ("gdt", profile.gdt + u64::from(super::descriptors::GDT_SIZE), "idt", profile.idt),
-        ("idt", profile.idt + u64::from(super::descriptors::IDT_SIZE), "tss", profile.tss),
-        ("kernel_text", profile.kernel_text + page, "kernel_services", profile.kernel_services),
-        ("kernel_services", profile.kernel_services + page, "kernel_data", profile.kernel_data),
-        ("kernel_data", profile.kernel_data + page, "kernel_stubs", profile.kernel_stubs),
-        ("kernel_stubs", profile.kernel_stubs, "2 GB behind kernel_text", profile.kernel_text + 0x7000_0000),
-        ("user_data", profile.user_data + page, "user_tables", profile.user_tables),
-        ("user_tables", profile.user_tables + page, "shared_user", profile.shared_user),
+        ("stack in ring 0", page * u64::from(profile.kernel_stack_pages), "initial_stack", profile.initial_stack),
+        ("stack in ring 3", page * u64::from(profile.user_stack_pages), "user_stack", profile.user_stack),
+        ("interrupt stacks", 8 * page, "interrupt_stacks", profile.interrupt_stacks),
+        ("tss", profile.tss, "64 KB behind the gdt", behind(profile.gdt, 0x1_0000)),
+        ("gdt", behind(profile.gdt, u64::from(super::descriptors::GDT_SIZE)), "idt", profile.idt),
+        ("idt", behind(profile.idt, u64::from(super::descriptors::IDT_SIZE)), "tss", profile.tss),
+        ("kernel_text", behind(profile.kernel_text, page), "kernel_services", profile.kernel_services),
+        ("kernel_services", behind(profile.kernel_services, page), "kernel_data", profile.kernel_data),
+        ("kernel_data", behind(profile.kernel_data, page), "kernel_stubs", profile.kernel_stubs),
+        ("kernel_stubs", profile.kernel_stubs, "2 GB behind kernel_text", behind(profile.kernel_text, 0x7000_0000)),
+        ("user_data", behind(profile.user_data, page), "user_tables", profile.user_tables),
+        ("user_tables", behind(profile.user_tables, page), "shared_user", profile.shared_user),
         ("shared_user", profile.shared_user, "2 GB", 0x8000_0000),
         ("ntdll_stubs", profile.ntdll_stubs, "other_stubs", profile.other_stubs),
         ("other_stubs", profile.other_stubs, "user_probe_address", profile.user_probe_address),

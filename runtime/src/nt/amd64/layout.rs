@@ -112,7 +112,7 @@ pub const COPY_AREA: u32 = 0x70;
 /// Instructions in Windows's copy run: stack arguments a service can have.
 pub const COPY_RUN: usize = 14;
 
-/// Stack that ReactOS takes for arguments (`MAX_SYSCALL_PARAM_SIZE`, `ntoskrnl/include/internal/amd64/ke.h`).
+/// Stack that ReactOS takes for arguments (`MAX_SYSCALL_PARAM_SIZE`, `sdk/include/ndk/amd64/ketypes.h`).
 pub const REACTOS_COPY_AREA: u32 = 0x80;
 
 /// Home area that a caller leaves for the four register arguments.
@@ -158,7 +158,7 @@ pub mod kpcr {
     pub const CURRENT_THREAD: u32 = 0x188;
     /// `Prcb.RspBase`: end of the running thread's kernel stack.
     pub const RSP_BASE: u32 = 0x1A8;
-    /// Debug registers of the kernel: `Prcb.ProcessorState.SpecialRegisters`.
+    /// Bytes to reserve: beyond `KeSystemCalls` in every version.
     pub const SIZE: u32 = 0x5000;
 }
 

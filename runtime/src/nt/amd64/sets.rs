@@ -1,7 +1,8 @@
 //! The guest's steps between calls: opening and closing sets, choosing the way in, and the harness in ring 0.
 
 use iced_x86::code_asm::{
-    AsmMemoryOperand, byte_ptr, dword_ptr, eax, ecx, edx, ptr, qword_ptr, r11, rax, rbp, rbx, rcx, rdi, rsi, rsp, ss,
+    AsmMemoryOperand, byte_ptr, dword_ptr, eax, ecx, edx, ptr, qword_ptr, r11, rax, rbp, rbx, rcx, rdi, rdx, rsi, rsp,
+    ss,
 };
 
 use super::assembly::{Asm, KernelAsm, Routine};
@@ -78,9 +79,9 @@ fn set_up(k: &mut KernelAsm<'_>) -> Asm {
     k.a.je(*packed)?;
     k.lea(rax, Routine::RosKiSystemCallEntry64)?;
     k.a.set_label(packed)?;
+    k.a.mov(rdx, rax)?;
+    k.a.shr(rdx, 32)?;
     k.a.mov(ecx, msr::LSTAR)?;
-    k.a.mov(k.var(kernel::BUGCHECK), rax)?;
-    k.a.mov(edx, k.var32(kernel::BUGCHECK + 4))?;
     k.a.wrmsr()?;
 
     k.a.xor(eax, eax)?;
@@ -96,17 +97,16 @@ fn set_up(k: &mut KernelAsm<'_>) -> Asm {
     print_text(k, set::BEGIN_TEXT)?;
     k.a.mov(ecx, msr::LSTAR)?;
     k.a.rdmsr()?;
-    k.a.mov(k.var32(kernel::BUGCHECK), eax)?;
+    k.a.push(rax)?;
     k.a.mov(eax, edx)?;
     k.call(Routine::NtgatePrintHex)?;
-    k.a.mov(eax, k.var32(kernel::BUGCHECK))?;
+    k.a.pop(rax)?;
     k.call(Routine::NtgatePrintHex)?;
     print_literal(k, " shared ")?;
     k.a.mov(rcx, k.profile.shared_kernel)?;
     k.a.mov(eax, dword_ptr(rcx + shared::SYSTEM_CALL))?;
     k.call(Routine::NtgatePrintHex)?;
     print_literal(k, "\n")?;
-    k.a.mov(k.var(kernel::BUGCHECK), 0)?;
     direct_way(k)?;
     k.a.ret()
 }

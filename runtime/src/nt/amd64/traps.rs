@@ -138,8 +138,7 @@ fn trap_entry(k: &mut KernelAsm<'_>) -> Asm {
     k.jmp(Routine::KiUserFault)
 }
 
-/// A fault in ring 0. No surprise is a page fault, or the fault of an address that is none, in a copy of ring 3's
-/// arguments.
+/// A fault in ring 0. No surprise is a page fault in a copy of ring 3's arguments.
 fn trap_in_kernel(k: &mut KernelAsm<'_>) -> Asm {
     let not_reactos = &mut k.a.create_label();
     k.begin(Routine::KiTrapKernel)?;
@@ -193,7 +192,7 @@ fn debug_service(k: &mut KernelAsm<'_>) -> Asm {
 /// Records a fault of ring 3 and lets the harness go on. EBX = vector.
 fn user_fault(k: &mut KernelAsm<'_>) -> Asm {
     let not_paging = &mut k.a.create_label();
-    let block = |f: usize| qword_ptr(k_block(k.profile.user_data, f));
+    let block = |f: usize| qword_ptr(saved(k.profile.user_data, f));
     k.begin(Routine::KiUserFault)?;
     k.a.lea(eax, rbx + 1)?;
     k.a.mov(k.fact(fact::FAULT_VECTOR), eax)?;
@@ -230,24 +229,24 @@ fn user_fault(k: &mut KernelAsm<'_>) -> Asm {
     }
     for (offset, f) in [(trap_frame::EFLAGS, fact::RFLAGS), (trap_frame::MXCSR, fact::MXCSR)] {
         k.a.mov(eax, dword_ptr(field(offset)))?;
-        k.a.mov(dword_ptr(k_block(k.profile.user_data, f)), eax)?;
+        k.a.mov(dword_ptr(saved(k.profile.user_data, f)), eax)?;
     }
     k.a.movzx(eax, word_ptr(field(trap_frame::SEG_SS)))?;
     k.a.shl(eax, 16)?;
     k.a.mov(iced_x86::code_asm::ax, word_ptr(field(trap_frame::SEG_CS)))?;
-    k.a.mov(dword_ptr(k_block(k.profile.user_data, fact::CS_SS)), eax)?;
+    k.a.mov(dword_ptr(saved(k.profile.user_data, fact::CS_SS)), eax)?;
     for (low, high, f) in [(ds, es, fact::DS_ES), (fs, gs, fact::FS_GS)] {
         k.a.mov(ecx, high)?;
         k.a.mov(eax, low)?;
         k.a.shl(ecx, 16)?;
         k.a.or(eax, ecx)?;
-        k.a.mov(dword_ptr(k_block(k.profile.user_data, f)), eax)?;
+        k.a.mov(dword_ptr(saved(k.profile.user_data, f)), eax)?;
     }
     recover(k)
 }
 
-/// A fact's place in the block of ring 3's harness, which is below 2 GB.
-fn k_block(user_data: u64, f: usize) -> u64 {
+/// A fact's address in the block of ring 3's harness, which is below 2 GB.
+fn saved(user_data: u64, f: usize) -> u64 {
     user_data + u64::from(harness::save(f))
 }
 

@@ -6,6 +6,7 @@ use iced_x86::code_asm::{CodeAssembler, eax};
 use ntgate_gen::model::limits;
 
 use super::assembly::{Assembled, KernelAsm, Routine};
+use super::block::Block;
 use super::data::kernel;
 use super::descriptors::{GDT_SIZE, IDT_SIZE};
 use super::layout::{PAGE, service_table};
@@ -135,12 +136,16 @@ fn assemble(profile: &Profile, user: &UserCode, known: &BTreeMap<Routine, u64>) 
 /// What can be said about a plan before anything is built.
 fn check(plan: &Plan) -> Result<(), BuildError> {
     let max = service_table::MAX_SERVICES;
-    let count = plan.services.len().max(plan.ssdt.len());
+    let tables = if plan.shadow_ssdt.is_empty() { 1 } else { 2 };
+    let services = plan.services.len().div_ceil(tables);
+    let count = services.max(plan.ssdt.len()).max(plan.shadow_ssdt.len());
     if count > max {
         return Err(BuildError::TooManyServices { count, max });
     }
-    if plan.ssdt.len() != plan.sspt.len() {
-        return Err(BuildError::TablesDiffer { ssdt: plan.ssdt.len(), sspt: plan.sspt.len() });
+    for (ssdt, sspt) in [(&plan.ssdt, &plan.sspt), (&plan.shadow_ssdt, &plan.shadow_sspt)] {
+        if ssdt.len() != sspt.len() {
+            return Err(BuildError::TablesDiffer { ssdt: ssdt.len(), sspt: sspt.len() });
+        }
     }
     if plan.sets.len() > MAX_SETS {
         return Err(BuildError::TooManySets { count: plan.sets.len(), max: MAX_SETS });
@@ -242,7 +247,39 @@ impl<'k> Builder<'k> {
                 self.data.extend_from_slice(&first.wrapping_add(k).to_le_bytes());
             }
         }
+        self.shadow_table(plan, services);
         Ok(())
+    }
+
+    /// W32pServiceTable with the byte table behind it, W32pArgumentTable, and a thread that is a GUI thread from the start.
+    /// Without such services nothing changes.
+    fn shadow_table(&mut self, plan: &Plan, services: &[u32]) {
+        if plan.shadow_ssdt.is_empty() {
+            return;
+        }
+        let profile = &self.kernel.profile;
+        let unused = self.kernel.address(Routine::NtgateUnusedService);
+        let table = profile.kernel_data + self.data.len() as u32;
+        for service in &plan.shadow_ssdt {
+            let address = services.get(*service).copied().unwrap_or(unused);
+            self.data.extend_from_slice(&address.to_le_bytes());
+        }
+        self.data.extend_from_slice(&[1; service_table::MAX_SERVICES]);
+        let arguments = profile.kernel_data + self.data.len() as u32;
+        self.data.extend_from_slice(&plan.shadow_sspt);
+        let shadow = kernel::DESCRIPTOR_TABLE_SHADOW;
+        let mut block = Block::from(std::mem::take(&mut self.data));
+        block.dword(shadow + service_table::TEST + service_table::BASE, table);
+        block.dword(shadow + service_table::TEST + service_table::LIMIT, plan.shadow_ssdt.len() as u32);
+        block.dword(shadow + service_table::TEST + service_table::NUMBER, arguments);
+        block.dword(kernel::THREAD + profile.thread.service_table, profile.kernel_data + shadow);
+        self.data = block.finish();
+        for symbol in &mut self.symbols {
+            if symbol.name == "nt!W32pServiceTable" {
+                symbol.address = table;
+            }
+        }
+        self.symbols.push(Symbol { name: "nt!W32pArgumentTable".to_owned(), address: arguments });
     }
 
     fn finish(mut self) -> Result<Image, BuildError> {

@@ -53,6 +53,11 @@ pub struct Plan {
     pub ssdt: Vec<usize>,
     /// `KiArgumentTable`: for each row the bytes to copy.
     pub sspt: Vec<u8>,
+    /// `W32pServiceTable`, the table of the numbers from 1000h on: as [`Self::ssdt`]. If there is none, such numbers are
+    /// invalid, as for a thread that has nothing to do with windows.
+    pub shadow_ssdt: Vec<usize>,
+    /// `W32pArgumentTable`: as [`Self::sspt`].
+    pub shadow_sspt: Vec<u8>,
     /// The sets, in the order in which they run.
     pub sets: Vec<StubSet>,
     /// Where to begin.

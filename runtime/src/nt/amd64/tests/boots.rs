@@ -2,14 +2,37 @@
 
 use std::process::{Command, Stdio};
 
-use iced_x86::code_asm::{CodeAssembler, al, byte_ptr, rax, rsp};
+use iced_x86::code_asm::{CodeAssembler, al, byte_ptr, eax, r10, rax, rcx, rsp};
 use ntgate_gen::stub::Stub;
 
+use super::expected::{expected, way_in};
 use super::*;
-use crate::nt::amd64::record::{self, KERNEL_POINTER, MXCSR_BEFORE, NO_HANDLER, PAST_END, SENTINEL, entry, exit, fact};
+use crate::machine::cpuid::Model;
+use crate::machine::{Exit, Machine};
+use crate::nt::amd64::record::{self, KERNEL_POINTER, NO_HANDLER, PAST_END, SENTINEL, entry, fact};
 
 /// Runs an image; gives the log and the value at the exit port.
 type Boot = fn(&Image) -> (String, u32);
+
+/// Guest instructions that no image here comes near.
+const BUDGET: u64 = 100_000_000;
+
+/// Boots on the bundled machine.
+fn bundled(image: &Image) -> (String, u32) {
+    bundled_cpu(image, "core2duo")
+}
+
+/// Boots on a CPU model of the bundled machine.
+fn bundled_cpu(image: &Image, cpu: &str) -> (String, u32) {
+    let mut machine = Machine::new(Model::by_name(cpu).expect("there is such a model"), 32 << 20);
+    machine.load(&image.elf).expect("it can be loaded");
+    let exit = machine.run(BUDGET);
+    let log = String::from_utf8(machine.take_console()).expect("the log is ASCII");
+    match exit {
+        Exit::Port(value) => (log, value),
+        other => panic!("{other:?} after {:?}", log.lines().last()),
+    }
+}
 
 /// Boots under QEMU.
 fn qemu(image: &Image) -> (String, u32) {
@@ -19,7 +42,7 @@ fn qemu(image: &Image) -> (String, u32) {
     std::fs::write(&elf, &image.elf).expect("the image can be written");
     let mut command = Command::new("qemu-system-x86_64");
     command.args(["-display", "none", "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
-    command.arg("-kernel").arg(&elf);
+    command.args(["-cpu", "core2duo"]).arg("-kernel").arg(&elf);
     command.arg("-debugcon").arg(format!("file:{}", log.display())).stderr(Stdio::null());
     let status = command.status().expect("qemu-system-x86_64 is there");
     let text = std::fs::read_to_string(&log).expect("there is a log");
@@ -31,6 +54,9 @@ fn qemu(image: &Image) -> (String, u32) {
 /// Makes a test for each machine.
 macro_rules! on_all_machines {
     ($($name:ident)*) => {
+        mod on_the_bundled_machine {
+            $(#[test] fn $name() { super::$name(super::bundled); })*
+        }
         mod under_qemu {
             $(#[test] #[ignore = "needs qemu-system-x86_64"] fn $name() { super::$name(super::qemu); })*
         }
@@ -44,6 +70,9 @@ on_all_machines! {
     rows_that_are_wrong_show
     stubs_that_are_wrong_show
     faults_in_ring_0_stop_the_machine
+    a_user_that_single_steps_is_traced_behind_syscall
+    debug_registers_and_apcs_are_seen_to
+    apcs_that_are_disabled_stop_the_machine
 }
 
 /// The records of a log.
@@ -54,136 +83,15 @@ fn records(log: &str) -> Vec<Vec<u64>> {
     log.lines().filter_map(|line| line.strip_prefix("c ")).map(record).collect()
 }
 
-/// The way into the kernel that a set's stubs take.
-fn way_in(set: &StubSet) -> u32 {
-    match (set.label.as_str(), set.system_call, set.tables) {
-        ("zw", ..) => entry::BY_SERVICE_INTERNAL,
-        ("zw-reactos", ..) => entry::BY_ZW_SYSTEM_SERVICE,
-        ("syscall-or-int2e", SystemCall::Interrupt, _) => entry::BY_SYSTEM_SERVICE,
-        (.., TableForm::Pointers) => entry::BY_SYSTEM_CALL_ENTRY,
-        _ => entry::BY_SYSTEM_CALL,
-    }
-}
-
-/// The values that a call of a correct stub leaves in the record, by fact; arguments last.
-fn expected(plan: &Plan, image: &Image, set: usize, call: usize, seen: &[u64]) -> Vec<(usize, u64)> {
-    let (planned, layout, service) = (&plan.sets[set], &image.sets[set], &plan.services[call]);
-    let kernel = planned.ring == Ring::Kernel;
-    let by = way_in(planned);
-    let (zw, ros_zw) = (by == entry::BY_SERVICE_INTERNAL, by == entry::BY_ZW_SYSTEM_SERVICE);
-    let reactos = by == entry::BY_SYSTEM_CALL_ENTRY;
-    let syscall = by == entry::BY_SYSTEM_CALL || reactos;
-    let n = call as u32;
-    let ored = |poison: u64| poison | u64::from(n);
-    let number = u64::from(planned.stubs[call].number);
-    let windows_user = by == entry::BY_SYSTEM_CALL || by == entry::BY_SYSTEM_SERVICE;
-    let first = record::first_argument(set as u32, n);
-    let stack = record::stack_arguments(service.args);
-    let rip = seen[fact::FRAME_RIP];
-    let mut facts = vec![
-        (fact::CALL, (set as u64) << 16 | u64::from(n)),
-        (fact::HANDLER_RUNS, 1),
-        (fact::HANDLER, n.into()),
-        (fact::NUMBER, if ros_zw { 0 } else { number }),
-        (fact::ENTRY, by.into()),
-        (
-            fact::EXIT,
-            match by {
-                _ if kernel => exit::RET,
-                entry::BY_SYSTEM_SERVICE => exit::IRET,
-                _ => exit::SYSRET,
-            }
-            .into(),
-        ),
-        (
-            fact::FRAME_CS_SS,
-            if zw {
-                0x10
-            } else if ros_zw {
-                0
-            } else {
-                0x002B_0033
-            },
-        ),
-        (fact::PREVIOUS_MODE, (!kernel).into()),
-        (fact::FRAME_PREVIOUS_MODE, kernel.into()),
-        (fact::STACK_ARGUMENTS, stack.into()),
-        (fact::RSP_ALIGNMENT, 8),
-        (fact::KERNEL_MXCSR, if kernel { MXCSR_BEFORE } else { 0x1F80 }.into()),
-        (fact::SYSTEM_CALL_NUMBER, if windows_user { number } else { 0 }),
-        (fact::MXCSR, MXCSR_BEFORE.into()),
-        (fact::CS_SS, if kernel { 0x0018_0010 } else { 0x002B_0033 }),
-        (fact::DS_ES, 0x002B_002B),
-        (fact::FS_GS, 0x002B_0053),
-        (fact::XMM_KEPT, if kernel { 0xFFFF } else { 0xFFC0 }),
-        (fact::XMM_ZERO, if kernel { 0 } else { 0x3F }),
-        (fact::CALLBACKS, planned.callback.into()),
-        (fact::AFTER_PREVIOUS_MODE, 1),
-        (fact::FAULT_VECTOR, 0),
-        (fact::FAULT_ERROR, 0),
-        (fact::ARGUMENT_COUNT, (4 + stack).into()),
-        (fact::FRAME, layout.frame),
-        (fact::TRAP_FRAME, layout.frame),
-        (fact::FRAME_LINK, if windows_user { 0 } else { layout.trap_frame }),
-        (fact::FIRST_ARGUMENT, if windows_user { first } else { 0 }),
-        (fact::FRAME_RSP, if ros_zw { 0 } else { layout.rsp_before - 8 }),
-        (fact::RCX_AT_ENTRY, if syscall { rip } else { first }),
-        (fact::RAX, record::status(n, set as u32).into()),
-        (fact::RBX, ored(record::POISON_RBX)),
-        (fact::RSI, ored(record::POISON_RSI)),
-        (fact::RDI, ored(record::POISON_RDI)),
-        (fact::RBP, ored(record::POISON_RBP)),
-        (fact::R12, ored(record::POISON_R12)),
-        (fact::R13, ored(record::POISON_R13)),
-        (fact::R14, ored(record::POISON_R14)),
-        (fact::R15, ored(record::POISON_R15)),
-        (fact::RSP, layout.rsp_before),
-        (fact::RSP_BEFORE, layout.rsp_before),
-        (fact::GS_SELF, layout.gs_self),
-        (fact::AFTER_TRAP_FRAME, layout.trap_frame),
-        (fact::AFTER_RSP_BASE, layout.stack_top),
-        (fact::AFTER_RSP0, layout.stack_top),
-        (fact::CALLBACK_R10, if planned.callback { rip } else { 0 }),
-    ];
-    if !kernel {
-        facts.extend([
-            (fact::RFLAGS, seen[fact::FRAME_RFLAGS]),
-            (fact::R10_AT_ENTRY, first),
-            (fact::RCX, rip),
-            (fact::R11, seen[fact::FRAME_RFLAGS]),
-            (fact::RDX, 0),
-            (fact::R8, seen[fact::FRAME_RSP]),
-            (fact::R9, ored(record::POISON_RBP)),
-            (fact::R10, if planned.callback { rip } else { 0 }),
-        ]);
-        let stub = &planned.stubs[call];
-        let interrupt = by == entry::BY_SYSTEM_SERVICE;
-        let code = if interrupt { iced_x86::Code::Int_imm8 } else { iced_x86::Code::Syscall };
-        let way = stub.instructions.iter().find(|instruction| instruction.code() == code).expect("it is there");
-        // Both instructions have two bytes.
-        facts.push((fact::FRAME_RIP, layout.stub_addresses[call] + way.ip() + 2));
-        let r11 = if interrupt { ored(record::POISON_R11) } else { seen[fact::FRAME_RFLAGS] };
-        facts.push((fact::R11_AT_ENTRY, r11));
-        if !reactos {
-            facts.push((fact::RESERVED, if stack == 0 { 0 } else { 0x70 }));
-        }
-    }
-    if zw {
-        let linkage = image.symbols.iter().find(|symbol| symbol.name == "nt!KiServiceLinkage");
-        facts.push((fact::FRAME_RIP, linkage.expect("it is there").address));
-    }
-    for slot in 0..4u64 {
-        let home = if planned.label == "syscall-home" { first } else { SENTINEL };
-        facts.push((fact::HOME + slot as usize, home + slot));
-    }
-    facts.extend((0..u64::from(4 + stack)).map(|k| (fact::ARGUMENTS + k as usize, first + k)));
-    facts
-}
-
 /// All sets of a plan.
 fn judge(boot: Boot, profile: &Profile, plan: &Plan) {
     let image = build(profile, plan).expect("it builds");
-    let (log, value) = boot(&image);
+    judge_image(boot, profile, plan, &image);
+}
+
+/// All sets of an image of a plan.
+fn judge_image(boot: Boot, profile: &Profile, plan: &Plan, image: &Image) {
+    let (log, value) = boot(image);
     let mut lines = log.lines();
     let head = format!("ntgate 1 profile {} services {} sets {}", profile.name, plan.services.len(), plan.sets.len());
     assert_eq!(lines.next(), Some(head.as_str()));
@@ -195,7 +103,7 @@ fn judge(boot: Boot, profile: &Profile, plan: &Plan) {
         for (call, service) in plan.services.iter().enumerate() {
             let seen = all.next().expect("there is a record");
             let label = &planned.label;
-            for (fact, value) in expected(plan, &image, set, call, seen) {
+            for (fact, value) in expected(plan, image, set, call, seen) {
                 assert_eq!(
                     seen[fact], value,
                     "{label} ({set}), {}, fact {fact}: {:x} for {value:x}",
@@ -391,4 +299,77 @@ fn faults_in_ring_0_stop_the_machine(boot: Boot) {
     let calls: Vec<u64> = records(&log).iter().map(|record| record[fact::CALL]).collect();
     assert_eq!(calls, [0x1_8000]);
     assert!(!log.contains("set 0"));
+}
+
+#[test]
+#[ignore = "needs qemu-system-x86_64"]
+fn both_machines_write_the_same_log() {
+    for profile in [&WIN7_X64, &WIN10_X64] {
+        let image = build(profile, &plan(&format!("{LIST}{WIN32K}"), Shape::of(Arch::Amd64))).expect("it builds");
+        assert!(bundled(&image) == qemu(&image), "{}", profile.name);
+    }
+}
+
+#[test]
+fn a_cpu_without_long_mode_says_so() {
+    let image = build(&WIN7_X64, &plan(SMALL, &[Shape::Syscall])).expect("it builds");
+    for cpu in ["486", "pentium2", "core2"] {
+        assert_eq!(bundled_cpu(&image, cpu), ("no long mode\n".to_owned(), 2));
+    }
+    assert_eq!(bundled_cpu(&image, "nehalem").1, 0);
+}
+
+fn a_user_that_single_steps_is_traced_behind_syscall(boot: Boot) {
+    let mut plan = plan(SMALL, &[Shape::Syscall]);
+    let stub = &mut plan.sets[0].stubs[0];
+    let syscall = stub.instructions.iter().position(|i| i.code() == iced_x86::Code::Syscall).expect("it is there");
+    let traced = code(stub, |a| {
+        a.mov(r10, rcx)?;
+        a.mov(eax, 0)?;
+        a.pushfq()?;
+        a.or(byte_ptr(rsp + 1), 1)?;
+        a.popfq()?;
+        a.syscall()?;
+        a.ret()
+    });
+    assert_eq!(syscall, 2);
+    *stub = traced;
+    let calls = run(boot, &plan);
+    // The trap comes behind the first instruction after POPFQ, which is in the kernel: SYSCALL masks TF, SYSRET brings
+    // it back, and the user's `ret` is the first that is traced.
+    assert_eq!(calls[0][fact::HANDLER_RUNS], 1);
+    assert_eq!(calls[0][fact::FRAME_RFLAGS] & 0x100, 0x100);
+    assert_eq!(calls[0][fact::FAULT_VECTOR], 2);
+    assert_eq!(calls[1][fact::FAULT_VECTOR], 0);
+}
+
+/// The file's copy of the kernel's variables: where in it the thread is.
+fn thread(image: &Image) -> usize {
+    let digits: String = (0..=255).map(|byte| format!("{byte:02x}")).collect();
+    let at = image.elf.windows(digits.len()).position(|bytes| bytes == digits.as_bytes());
+    at.expect("the digits are there") - data::kernel::HEX as usize + data::kernel::THREAD as usize
+}
+
+fn debug_registers_and_apcs_are_seen_to(boot: Boot) {
+    let plan = plan(SMALL, &[Shape::Syscall, Shape::SyscallOrInt2e, Shape::SyscallReactos]);
+    let mut image = build(&WIN7_X64, &plan).expect("it builds");
+    let at = thread(&image);
+    image.elf[at + layout::dispatcher_header::DEBUG_ACTIVE as usize] = 1;
+    image.elf[at + WIN7_X64.thread.user_apc_pending as usize] = 1;
+    judge_image(boot, &WIN7_X64, &plan, &image);
+}
+
+fn apcs_that_are_disabled_stop_the_machine(boot: Boot) {
+    let mut image = build(&WIN7_X64, &plan(SMALL, &[Shape::Syscall])).expect("it builds");
+    let at = thread(&image);
+    image.elf[at + WIN7_X64.thread.combined_apc_disable as usize] = 1;
+    let (log, value) = boot(&image);
+    assert_eq!(value, 1);
+    assert!(
+        log.ends_with(&format!(
+            "bugcheck 00000001{}\n",
+            " 00000000 00000000 0000000000000000 0000000000000000 0000000000000000 00000000 00000000"
+        )),
+        "{log}"
+    );
 }

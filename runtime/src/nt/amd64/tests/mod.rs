@@ -2,6 +2,7 @@
 //! [`record`](super::record) states.
 
 mod boots;
+mod expected;
 
 use ntgate_gen::model::Service;
 use ntgate_gen::{Arch, Shape, read_list, stub};
@@ -202,6 +203,8 @@ fn plans_that_contradict_themselves_are_refused() {
     assert_eq!(build(&profile, &good).err(), Some(BuildError::Order { low: "gdt", high: "idt" }));
     let profile = Profile { teb: WIN7_X64.user_data, ..WIN7_X64 };
     assert_eq!(build(&profile, &good).err(), Some(BuildError::Overlap { address: WIN7_X64.user_data }));
+    let profile = Profile { teb: 0xFFFF_F6FB_7DBE_D000, ..WIN7_X64 };
+    assert_eq!(build(&profile, &good).err(), Some(BuildError::Overlap { address: 0xFFFF_F6FB_7DBE_D000 }));
     // No set, no service: still an image.
     assert!(build(&WIN7_X64, &Plan::default()).is_ok());
 }

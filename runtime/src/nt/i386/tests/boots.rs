@@ -64,6 +64,7 @@ on_both_machines! {
     single_stepping_over_sysenter_comes_back_through_iretd
     faults_in_ring_0_stop_the_machine
     numbers_of_the_gui_table_are_invalid_without_a_gui
+    services_of_win32k_have_a_table_of_their_own
 }
 
 /// The records of a log.
@@ -341,4 +342,30 @@ fn numbers_of_the_gui_table_are_invalid_without_a_gui(boot: Boot) {
         assert_eq!(records[1][fact::EAX], 0xC000_001C);
         assert_eq!(records[1][fact::ESP], records[1][fact::ESP_BEFORE]);
     }
+}
+
+fn services_of_win32k_have_a_table_of_their_own(boot: Boot) {
+    let list = "NtA 1\nNtB 2\n#! table win32k base=0x1000\nNtGdiA 3\nNtGdiB 0\n";
+    let mut plan = plan(list, &[Shape::SharedEdx, Shape::Zw]);
+    for set in &mut plan.sets {
+        // One past the end of the second table.
+        let stub = set.past_end.as_mut().expect("it is there");
+        stub.number = 0x1002;
+        stub.instructions[0].set_immediate32(0x1002);
+        set.refusals = false;
+    }
+    let image = build(&SRV2003, &plan).expect("it builds");
+    let (log, exit) = boot(&image, "pentium2");
+    assert_eq!(exit, 0, "{log}");
+    for (set, records) in records(&log).chunks(5).enumerate() {
+        for call in 0..4 {
+            assert_eq!(records[call][fact::NUMBER], [0, 1, 0x1000, 0x1001][call]);
+            for (fact, value) in expected(&plan, &image, set, call, true) {
+                assert_eq!(records[call][fact], value, "set {set}, call {call}, fact {fact}");
+            }
+        }
+        assert_eq!(records[4][fact::EAX], 0xC000_001C);
+        assert_eq!(records[4][fact::HANDLER], NO_HANDLER);
+    }
+    assert_eq!(address(&image, "nt!W32pArgumentTable") - address(&image, "nt!W32pServiceTable"), 8 + 4096);
 }

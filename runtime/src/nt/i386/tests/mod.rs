@@ -22,13 +22,23 @@ const LIST: &str = include_str!("../../../../../sysfuncs.lst");
 pub(super) fn plan(list: &str, shapes: &[Shape]) -> Plan {
     let read = read_list("test.lst", list.as_bytes()).expect("the list is right");
     let table = read.list.primary();
-    let rows = table.limit() as usize;
-    let mut plan = Plan { ssdt: vec![usize::MAX; rows], sspt: vec![0; rows], ..Plan::default() };
-    for (index, service) in table.services().iter().enumerate() {
-        let args_bytes = service.arg_bytes(Arch::I386);
-        plan.services.push(PlannedService { name: service.name().nt().to_owned(), args_bytes });
-        plan.ssdt[service.number() as usize] = index;
-        plan.sspt[service.number() as usize] = args_bytes as u8;
+    let mut plan = Plan::default();
+    let mut all = Vec::new();
+    for table in read.list.tables() {
+        let rows = table.limit() as usize;
+        let (mut ssdt, mut sspt) = (vec![usize::MAX; rows], vec![0; rows]);
+        for service in table.services() {
+            let row = (service.number() - table.base()) as usize;
+            let args_bytes = service.arg_bytes(Arch::I386);
+            (ssdt[row], sspt[row]) = (plan.services.len(), args_bytes as u8);
+            plan.services.push(PlannedService { name: service.name().nt().to_owned(), args_bytes });
+            all.push(service);
+        }
+        if table.base() == 0 {
+            (plan.ssdt, plan.sspt) = (ssdt, sspt);
+        } else {
+            (plan.shadow_ssdt, plan.shadow_sspt) = (ssdt, sspt);
+        }
     }
     let past_end = format!("NtPastTheEnd 0 @{}\n", table.limit());
     let past_end = read_list("end.lst", past_end.as_bytes());
@@ -43,7 +53,7 @@ pub(super) fn plan(list: &str, shapes: &[Shape]) -> Plan {
             },
             ring: if *shape == Shape::Zw { Ring::Kernel } else { Ring::User },
             needs_sysenter: *shape == Shape::Sysenter,
-            stubs: table.services().iter().map(build).collect(),
+            stubs: all.iter().map(|service| build(service)).collect(),
             past_end: past_end.as_ref().ok().map(|read| build(&read.list.primary().services()[0])),
             refusals: true,
         });
@@ -245,7 +255,8 @@ fn plans_that_contradict_themselves_are_refused() {
     let profile = Profile { fault_tss: SRV2003.tss + PAGE, ..SRV2003 };
     assert_eq!(build(&profile, &good).err(), Some(BuildError::Overlap { address: (SRV2003.tss + PAGE).into() }));
     let profile = Profile { user_data: SRV2003.boot_physical, ..SRV2003 };
-    assert_eq!(build(&profile, &good).err(), Some(BuildError::Overlap { address: SRV2003.boot_physical.into() }));
+    let boot = SRV2003.boot_physical.into();
+    assert_eq!(build(&profile, &good).err(), Some(BuildError::Overlap { address: boot }));
     let profile = Profile { fault_tss: 0xC000_1000, ..SRV2003 };
     assert_eq!(build(&profile, &good).err(), Some(BuildError::Overlap { address: 0xC000_1000 }));
     let profile = Profile { fast_system_call: SRV2003.ntdll_stubs - 1, ..SRV2003 };
