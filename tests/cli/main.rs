@@ -217,6 +217,21 @@ fn outputs_that_cannot_be_written_are_told() {
     assert_eq!(fs::read_to_string(sandbox.path("out.s")).expect("it stays"), "old\n");
 }
 
+#[cfg(unix)]
+#[test]
+fn names_of_files_do_not_reach_the_terminal_as_controls() {
+    let sandbox = Sandbox::new();
+    let name = "a\n\u{1b}[31m";
+    for arguments in [&["prove", name][..], &["boot", name]] {
+        let outcome = sandbox.run(arguments).status(2).no_stdout();
+        assert!(outcome.stderr().starts_with("ntgate: error: cannot read a\\n\\u{1b}[31m: "), "{}", outcome.stderr());
+        assert_eq!(outcome.stderr().lines().count(), 1);
+    }
+    sandbox.write(name, "NtA 1\n");
+    let outcome = sandbox.run(&["prove", name, "--shape", "zw"]).status(0).no_stderr();
+    assert!(!outcome.stdout().contains('\u{1b}'), "{}", outcome.stdout());
+}
+
 #[test]
 fn bad_usage_is_status_2() {
     let sandbox = Sandbox::new();
