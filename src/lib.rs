@@ -49,3 +49,8 @@ pub use ntgate_stubs_macro::stubs;
 
 /// The list that the command line takes when none is named: the services of ReactOS, in the order of NT 5.2.
 pub const SYSFUNCS: &[u8] = include_bytes!("../sysfuncs.lst");
+
+/// The programs of the front page are tested like those above.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct FrontPage;

@@ -45,7 +45,7 @@ fn model_parser() -> impl TypedValueParser<Value = &'static Model> {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let elf = read_file(&args.image)?;
     let mut machine = Machine::new(args.cpu, (args.memory as usize) << 20);
-    let name = args.image.display();
+    let name = output::shown(&args.image);
     machine.load(&elf).map_err(|error| Failure::input(format!("cannot boot {name}: {error}")))?;
     let exit = loop {
         let left = args.budget.saturating_sub(machine.retired());

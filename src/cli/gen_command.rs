@@ -71,7 +71,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 /// Whether the file is what would be written. One that is not there is not; one that cannot be read is bad input.
 fn compare(path: &Path, bytes: &[u8], list: &str) -> Result<(), Failure> {
-    let shown = path.display();
+    let shown = output::shown(path);
     let differs =
         |what: &str| Err(Failure::new(Failure::FALSE, format!("{shown} {what}; leave out --check to write it")));
     if output::is_standard(path) {

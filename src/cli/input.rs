@@ -28,7 +28,7 @@ impl ListArg {
         let (name, bytes) = match &self.list {
             None => ("sysfuncs.lst".to_owned(), ntgate::SYSFUNCS.to_vec()),
             Some(path) if output::is_standard(path) => ("<stdin>".to_owned(), read_file(path)?),
-            Some(path) => (path.to_string_lossy().into_owned(), read_file(path)?),
+            Some(path) => (output::shown(path), read_file(path)?),
         };
         match read_list(&name, &bytes) {
             Ok(read) => {
@@ -57,5 +57,5 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     if output::is_standard(path) {
         return read_stdin();
     }
-    fs::read(path).map_err(|error| Failure::input(format!("cannot read {}: {error}", path.display())))
+    fs::read(path).map_err(|error| Failure::input(format!("cannot read {}: {error}", output::shown(path))))
 }

@@ -30,7 +30,14 @@ pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     }
     write_if_changed(path, bytes)
         .map(|_| ())
-        .map_err(|error| Failure::input(format!("cannot write {}: {error}", path.display())))
+        .map_err(|error| Failure::input(format!("cannot write {}: {error}", shown(path))))
+}
+
+/// A path for a message: one line, and nothing in it that a terminal would act on.
+pub(super) fn shown(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let control = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(control).collect()
 }
 
 /// Whether a path is the `-` that means standard input or output.

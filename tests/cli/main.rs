@@ -23,6 +23,28 @@ fn prove_says_what_is_proven() {
 }
 
 #[test]
+fn the_front_page_shows_what_the_program_prints() {
+    let page = include_str!("../../README.md");
+    let sandbox = Sandbox::new();
+    let proof = sandbox.run(&["prove"]).status(0);
+    let (proof, _) = proof.stdout().rsplit_once(", in ").expect("it tells the time");
+    assert!(page.contains(&format!("$ cargo run --release -- prove\n{proof}, in ")), "{proof}");
+
+    let list = "NtAcceptConnectPort 6\nNtAccessCheck 8\nNtClose 1\n";
+    assert!(page.contains(&format!("$ printf '{}' > three.lst\n", list.replace('\n', "\\n"))));
+    let gas =
+        sandbox.run_with(&["gen", "-", "--arch", "i386", "--shape", "shared-edx", "--emit", "gas"], list).status(0);
+    let from = gas.stdout().find("\"_NtClose@4\":\n").expect("it is in the list");
+    assert_eq!(gas.stdout()[from..].lines().count(), 6);
+    assert!(page.contains(&format!("--shape shared-edx --emit gas | tail -6\n{}```\n", &gas.stdout()[from..])));
+
+    let told = sandbox.run_with(&["prove", "-"], "NtA 1\nNtB\n").status(2);
+    assert!(
+        page.contains(&format!("$ printf 'NtA 1\\nNtB\\n' | cargo run --release -- prove -\n{}```\n", told.stderr()))
+    );
+}
+
+#[test]
 fn prove_takes_the_built_in_list() {
     let outcome = Sandbox::new().run(&["prove", "--shape", "shared-edx", "--arch", "i386"]).status(0).no_stderr();
     assert_eq!(outcome.stdout().matches("298/298").count(), 5, "{}", outcome.stdout());
@@ -193,6 +215,21 @@ fn outputs_that_cannot_be_written_are_told() {
     let arguments = ["gen", "-", "--arch", "i386", "--emit", "gas", "-o", "out.s"];
     sandbox.run_with(&arguments, "NtA x\n").status(2);
     assert_eq!(fs::read_to_string(sandbox.path("out.s")).expect("it stays"), "old\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn names_of_files_do_not_reach_the_terminal_as_controls() {
+    let sandbox = Sandbox::new();
+    let name = "a\n\u{1b}[31m";
+    for arguments in [&["prove", name][..], &["boot", name]] {
+        let outcome = sandbox.run(arguments).status(2).no_stdout();
+        assert!(outcome.stderr().starts_with("ntgate: error: cannot read a\\n\\u{1b}[31m: "), "{}", outcome.stderr());
+        assert_eq!(outcome.stderr().lines().count(), 1);
+    }
+    sandbox.write(name, "NtA 1\n");
+    let outcome = sandbox.run(&["prove", name, "--shape", "zw"]).status(0).no_stderr();
+    assert!(!outcome.stdout().contains('\u{1b}'), "{}", outcome.stdout());
 }
 
 #[test]

@@ -108,7 +108,7 @@ impl fmt::Display for Error {
         match &self.kind {
             Kind::NoTable(arch) => write!(f, "there are no tables for {arch} yet"),
             Kind::WrongFormat { format, arch } => {
-                write!(f, "the format {format} is for amd64, not {arch}, where a table holds pointers")
+                write!(f, "the format {format} is for amd64, not {arch}")
             }
             Kind::Args { format, limit, services } => {
                 for TooMany { line, name, args } in services.iter().take(NAMED) {
@@ -125,7 +125,9 @@ impl fmt::Display for Error {
             }
             Kind::Relocation { format, shape, symbol } => write!(
                 f,
-                "the format {format} cannot hold the shape {shape}: its stubs refer to {symbol}, which only a linker can find"
+                "the format {format} cannot hold the shape {shape}: its stubs refer to {symbol}, which only a linker can find; \
+                 {} can",
+                Format::Gas
             ),
             Kind::Encode { service, error } => write!(f, "the stub of {service}: {error}"),
             #[cfg(feature = "json")]

@@ -63,7 +63,7 @@ impl fmt::Display for ProveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Base { table, base } => {
-                write!(f, "the first table, {table}, has base {base:#x}; only a table with base 0 can be proven")
+                write!(f, "the first table, {table}, has base {base:#x}; put the kernel's own, with base 0, first")
             }
             Self::Shape { shape } => write!(f, "the {} shape {shape} cannot be proven yet", shape.arch()),
             Self::Build(error) => write!(f, "there is no image: {error}"),
