@@ -82,6 +82,8 @@ pub fn plan(table: &ServiceTable, shapes: &[Shape]) -> Plan {
         services: services.collect(),
         ssdt,
         sspt,
+        shadow_ssdt: Vec::new(),
+        shadow_sspt: Vec::new(),
         sets: shapes.iter().map(|&shape| set(table, shape)).collect(),
         start: Start::default(),
     }
