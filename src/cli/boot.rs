@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use ntgate_runtime::machine::cpuid::{MODELS, Model};
+use ntgate_runtime::machine::cpuid::{LONG_MODELS, MODELS, Model};
 use ntgate_runtime::machine::{Exit, Machine};
 
 use super::input::read_file;
@@ -38,7 +38,7 @@ pub(super) struct Args {
 }
 
 fn model_parser() -> impl TypedValueParser<Value = &'static Model> {
-    PossibleValuesParser::new(MODELS.iter().map(|model| model.name))
+    PossibleValuesParser::new(MODELS.iter().chain(&LONG_MODELS).map(|model| model.name))
         .try_map(|name| Model::by_name(&name).ok_or("there is no such CPU model"))
 }
 

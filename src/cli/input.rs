@@ -45,17 +45,27 @@ impl ListArg {
     }
 }
 
-fn read_stdin() -> Result<Vec<u8>, Failure> {
-    let mut bytes = Vec::new();
-    let result = io::stdin().lock().read_to_end(&mut bytes);
-    result.map_err(|error| Failure::input(format!("cannot read standard input: {error}")))?;
-    Ok(bytes)
-}
+/// The most that is read of a file: far more than any list or image, far less than would hurt.
+const MOST_BYTES: u64 = 256 << 20;
 
 /// The bytes of a file; `-` is standard input.
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     if output::is_standard(path) {
-        return read_stdin();
+        return read_all("standard input", io::stdin().lock());
     }
-    fs::read(path).map_err(|error| Failure::input(format!("cannot read {}: {error}", output::shown(path))))
+    let name = output::shown(path);
+    match fs::File::open(path) {
+        Ok(file) => read_all(&name, file),
+        Err(error) => Err(Failure::input(format!("cannot read {name}: {error}"))),
+    }
+}
+
+fn read_all(name: &str, from: impl Read) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let result = from.take(MOST_BYTES + 1).read_to_end(&mut bytes);
+    result.map_err(|error| Failure::input(format!("cannot read {name}: {error}")))?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(Failure::input(format!("{name} is larger than {} MiB; is it the right file?", MOST_BYTES >> 20)));
+    }
+    Ok(bytes)
 }

@@ -125,6 +125,15 @@ fn bad_lists_are_one_clear_message() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_file_without_end_is_not_read_to_its_end() {
+    for command in ["prove", "boot"] {
+        let outcome = Sandbox::new().run(&[command, "/dev/zero"]).status(2).no_stdout();
+        assert_eq!(outcome.stderr(), "ntgate: error: /dev/zero is larger than 256 MiB; is it the right file?\n");
+    }
+}
+
 #[test]
 fn warnings_do_not_stop_anything() {
     let outcome = Sandbox::new().run_with(&["gen", "-", "--arch", "i386", "--emit", "list"], "NtA 010\n").status(0);

@@ -109,6 +109,9 @@ pub fn prove(list: &ServiceList, name: &str, options: &Options, progress: &Progr
         report.differences.extend(difference);
         report.add_runs(&plan, &image, &shapes, cpu, &wrong);
     }
+    if qemu && report.differences.is_empty() {
+        report.notes.push("the bundled machine and QEMU wrote the same logs, byte for byte".to_owned());
+    }
     report.sort_runs(&shapes);
     if options.mutate {
         report.mutants = Some(mutate::mutate(&SRV2003, &kernel, table, &shapes, progress)?);
