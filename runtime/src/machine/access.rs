@@ -1,13 +1,13 @@
 //! How instructions reach memory: through a segment, the TLB, and if need be the paging structures.
 //!
-//! [`Core::try_load_flat`] and [`Core::try_store_flat`] are the whole story of an ordinary access; the functions marked cold do the
-//! rest: limits of odd segments, page walks, pages that hold code, operands that cross a page. The commonest instructions
-//! try the short way themselves and hand the whole instruction to a cold twin if it fails, so that nothing need be kept
-//! across a call.
+//! [`Core::try_load_flat`] and [`Core::try_store_flat`] are the whole story of an ordinary access; the functions marked
+//! cold do the rest: limits of odd segments, page walks, pages that hold code, operands that cross a page. The commonest
+//! instructions try the short way themselves and hand the whole instruction to its careful twin if it fails, so that
+//! nothing need be kept across a call.
 
 use super::core::{Core, reg, seg};
 use super::fault::{Flow, Stop, Vector};
-use super::memory::{PAGE, PAGE_MASK};
+use super::memory::PAGE;
 use super::mode::is_canonical;
 use super::paging::Access;
 use super::width::Width;
@@ -35,7 +35,7 @@ impl Core {
         if offset.wrapping_add(size) > s.read_end {
             return None;
         }
-        self.try_load_flat(s.origin.wrapping_add(offset) & self.ip_mask)
+        self.try_load_flat(s.linear(offset, self.ip_mask))
     }
 
     /// Writes an operand the short way.
@@ -46,7 +46,7 @@ impl Core {
         if offset.wrapping_add(size) > s.write_end {
             return None;
         }
-        self.try_store_flat(s.origin.wrapping_add(offset) & self.ip_mask, value)
+        self.try_store_flat(s.linear(offset, self.ip_mask), value)
     }
 
     /// Reads an operand in a flat segment the short way.
@@ -92,7 +92,7 @@ impl Core {
     #[inline(always)]
     pub(crate) fn readable(&self, segment: u8, offset: u64) -> Option<Span> {
         let s = &self.segs[(segment & 7) as usize];
-        let linear = s.origin.wrapping_add(offset) & self.ip_mask;
+        let linear = s.linear(offset, self.ip_mask);
         let start = self.tlb.current(linear).for_read(linear, 1)? as usize;
         Some(Span { start, len: s.read_end.checked_sub(offset)?.min(PAGE - linear % PAGE) })
     }
@@ -101,7 +101,7 @@ impl Core {
     #[inline(always)]
     pub(crate) fn writable(&self, segment: u8, offset: u64) -> Option<Span> {
         let s = &self.segs[(segment & 7) as usize];
-        let linear = s.origin.wrapping_add(offset) & self.ip_mask;
+        let linear = s.linear(offset, self.ip_mask);
         let start = self.tlb.current(linear).for_write(linear, 1)? as usize;
         Some(Span { start, len: s.write_end.checked_sub(offset)?.min(PAGE - linear % PAGE) })
     }
@@ -111,12 +111,12 @@ impl Core {
         let size = u64::from(W::BYTES);
         let s = &self.segs[(segment & 7) as usize];
         if offset.wrapping_add(size) <= s.write_end
-            && let Some(value) = self.try_load_for_update(s.origin.wrapping_add(offset) & self.ip_mask)
+            && let Some(value) = self.try_load_for_update(s.linear(offset, self.ip_mask))
         {
             return Ok(value);
         }
         let linear = self.checked_linear(segment, offset, size, true)?;
-        self.probe_write(linear, size)?;
+        self.probe_within(linear, size, Access::write(self.user()), self.ip_mask)?;
         self.load_slow(segment, offset)
     }
 
@@ -132,7 +132,7 @@ impl Core {
             let vector = if segment == seg::SS { Vector::StackFault } else { Vector::GeneralProtection };
             return Err(self.raise(vector, 0));
         }
-        Ok(s.origin.wrapping_add(offset) & self.ip_mask)
+        Ok(s.linear(offset, self.ip_mask))
     }
 
     /// The linear address of `size` bytes in 64-bit mode: canonical, or #GP(0) or #SS(0) (SDM vol. 1, 3.3.7.1).
@@ -163,17 +163,6 @@ impl Core {
         let linear = self.checked_linear(segment, offset, u64::from(W::BYTES), true)?;
         self.check_alignment(linear, u64::from(W::BYTES), self.user())?;
         self.store_linear(linear, value, self.user())
-    }
-
-    /// Faults unless `size` bytes (at most 8) can be written with the current rights.
-    fn probe_write(&mut self, linear: u64, size: u64) -> Flow {
-        let access = Access::write(self.user());
-        self.translate(linear, access)?;
-        let last = linear.wrapping_add(size - 1) & self.ip_mask & PAGE_MASK;
-        if last != linear & PAGE_MASK {
-            self.translate(last, access)?;
-        }
-        Ok(())
     }
 
     /// Reads at a linear address, with user or supervisor rights.

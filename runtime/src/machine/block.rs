@@ -204,8 +204,7 @@ impl Core {
         if !inside {
             return Err(self.gp(0));
         }
-        let code = &self.segs[seg::CS as usize];
-        Ok(code.origin.wrapping_add(ip) & self.ip_mask)
+        Ok(self.segs[seg::CS as usize].linear(ip, self.ip_mask))
     }
 
     /// The default size of code, as a decoder takes it.

@@ -95,11 +95,16 @@ impl Core {
         Ok(())
     }
 
-    /// Faults unless all of `size` bytes (up to a page) can be accessed.
+    /// Faults unless all of `size` bytes (up to a page) can be accessed. For the processor's own structures and frames.
     pub(crate) fn probe(&mut self, linear: u64, size: u64, access: Access) -> Flow {
-        let linear = linear & self.system_mask();
+        self.probe_within(linear, size, access, self.system_mask())
+    }
+
+    /// The same for linear addresses of the width that `mask` has.
+    pub(crate) fn probe_within(&mut self, linear: u64, size: u64, access: Access, mask: u64) -> Flow {
+        let linear = linear & mask;
         self.translate(linear, access)?;
-        let last = linear.wrapping_add(size - 1) & self.system_mask() & PAGE_MASK;
+        let last = linear.wrapping_add(size - 1) & mask & PAGE_MASK;
         if last != linear & PAGE_MASK {
             self.translate(last, access)?;
         }

@@ -69,7 +69,7 @@ impl Core {
     pub(crate) fn print_run(&mut self, segment: u8, offset: u64, most: u64) -> Result<u64, Stop> {
         let s = &self.segs[(segment & 7) as usize];
         let inside = s.read_end.saturating_sub(offset).min(most);
-        let linear = s.origin.wrapping_add(offset) & self.ip_mask;
+        let linear = s.linear(offset, self.ip_mask);
         let count = inside.min(PAGE - linear % PAGE);
         if count > 1 {
             let physical = self.translate(linear, Access::read(self.cpl == 3))? as usize;

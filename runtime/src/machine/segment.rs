@@ -160,6 +160,12 @@ impl Segment {
         }
     }
 
+    /// The linear address of an offset, within the width that `mask` has.
+    #[inline(always)]
+    pub(crate) fn linear(&self, offset: u64, mask: u64) -> u64 {
+        self.origin.wrapping_add(offset) & mask
+    }
+
     /// Whether the segment can be used at all.
     pub fn is_usable(&self) -> bool {
         self.descriptor.present()

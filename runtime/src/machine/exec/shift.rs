@@ -79,6 +79,14 @@ impl Shift for Ror {
     }
 }
 
+/// The value turned left through the carry by `turn`, 1 to its width; and the carry that comes out.
+#[inline(always)]
+fn through_carry<W: Width>(flags: &Flags, a: W, turn: u32) -> (W, bool) {
+    let wide = u128::from(flags.cf()) << W::BITS | u128::from(a.zx());
+    let wide = wide << turn | wide >> (W::BITS + 1 - turn);
+    (W::cut(wide as u64), wide >> W::BITS & 1 != 0)
+}
+
 impl Shift for Rcl {
     #[inline(always)]
     fn apply<W: Width>(flags: &mut Flags, a: W, count: u32) -> W {
@@ -86,10 +94,7 @@ impl Shift for Rcl {
         if turn == 0 {
             return a;
         }
-        let wide = u128::from(flags.cf()) << W::BITS | u128::from(a.zx());
-        let wide = wide << turn | wide >> (W::BITS + 1 - turn);
-        let result = W::cut(wide as u64);
-        let cf = wide >> W::BITS & 1 != 0;
+        let (result, cf) = through_carry(flags, a, turn);
         flags.set_cf_of(cf, cf ^ result.sign());
         result
     }
@@ -102,11 +107,9 @@ impl Shift for Rcr {
         if turn == 0 {
             return a;
         }
-        let wide = u128::from(flags.cf()) << W::BITS | u128::from(a.zx());
-        let wide = wide >> turn | wide << (W::BITS + 1 - turn);
-        let result = W::cut(wide as u64);
+        let (result, cf) = through_carry(flags, a, W::BITS + 1 - turn);
         let next = result.zx() >> (W::BITS - 2) & 1 != 0;
-        flags.set_cf_of(wide >> W::BITS & 1 != 0, result.sign() ^ next);
+        flags.set_cf_of(cf, result.sign() ^ next);
         result
     }
 }

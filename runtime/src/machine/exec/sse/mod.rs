@@ -60,7 +60,7 @@ impl Core {
     /// Reads 16 bytes; `aligned`: #GP(0) if they do not begin at a multiple of 16.
     fn load_x(&mut self, segment: u8, offset: u64, aligned: bool) -> Result<u128, Stop> {
         let s = &self.segs[(segment & 7) as usize];
-        let linear = s.origin.wrapping_add(offset) & self.ip_mask;
+        let linear = s.linear(offset, self.ip_mask);
         let plain = offset.wrapping_add(BYTES) <= s.read_end && !(aligned && linear & 15 != 0);
         if plain && let Some(physical) = self.tlb.current(linear).for_read(linear, BYTES) {
             let at = u64::from(physical);
@@ -78,7 +78,7 @@ impl Core {
     /// Writes 16 bytes, all or none of them.
     fn store_x(&mut self, segment: u8, offset: u64, value: u128, aligned: bool) -> Flow {
         let s = &self.segs[(segment & 7) as usize];
-        let linear = s.origin.wrapping_add(offset) & self.ip_mask;
+        let linear = s.linear(offset, self.ip_mask);
         let plain = offset.wrapping_add(BYTES) <= s.write_end && !(aligned && linear & 15 != 0);
         if plain && let Some(physical) = self.tlb.current(linear).for_write(linear, BYTES) {
             // Cannot fail: the TLB holds whole pages of RAM only.
