@@ -2,12 +2,19 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ntgate::ntgate_gen::{Shape, read_list};
+use ntgate::ntgate_gen::{Arch, Shape, read_list};
 use ntgate::ntgate_runtime::prove::{Entry, Options, Report, prove};
 
 fn proven(name: &str, list: &[u8]) -> Report {
+    proven_on(name, list, &[])
+}
+
+/// Proves a list for some architectures; none means all.
+fn proven_on(name: &str, list: &[u8], archs: &[Arch]) -> Report {
     let read = read_list(name, list).expect("the list is right");
-    let report = prove(&read.list, name, &Options::default(), &|_, _| {}).expect("the guest boots");
+    let mut options = Options::default();
+    options.archs = archs.to_vec();
+    let report = prove(&read.list, name, &options, &|_, _| {}).expect("the guest boots");
     assert!(report.holds(), "{}", report.render(false));
     report
 }
@@ -16,20 +23,34 @@ fn proven(name: &str, list: &[u8]) -> Report {
 fn the_built_in_list_holds_in_every_cell() {
     let report = proven("sysfuncs.lst", ntgate::SYSFUNCS);
     assert_eq!(report.services, 298);
-    // Seven shapes on five CPUs, less `sysenter` on the three that do not have it.
-    assert_eq!(report.runs.len(), 7 * 5 - 3);
+    // Seven shapes on five CPUs, less `sysenter` on the three that do not have it; six shapes, one of them with two ways
+    // in, on two.
+    assert_eq!(report.runs.len(), 7 * 5 - 3 + 7 * 2);
     for run in &report.runs {
         assert_eq!((run.proven, run.total), (298, 298), "{} on {}", run.shape, run.cpu);
-        let bad_calls = if run.shape.is_kernel() { 2 } else { 3 };
+        let bad_calls = match run.shape {
+            // It has neither a number nor an argument pointer.
+            Shape::ZwReactos => 0,
+            shape if shape.is_kernel() => 2,
+            _ => 3,
+        };
         assert_eq!((run.refusals.proven, run.refusals.total), (bad_calls, bad_calls));
         let modern = matches!(run.cpu, "pentium2" | "core2");
         let entry = match run.shape {
             Shape::Int2e | Shape::Int2eFrame => Entry::Int2e,
-            Shape::Zw => Entry::Zw,
+            shape if shape.is_kernel() => Entry::Zw,
+            // Both ways, one after the other.
+            Shape::SyscallOrInt2e => run.entry,
+            shape if shape.arch() == Arch::Amd64 => Entry::Syscall,
             _ if modern => Entry::Sysenter,
             _ => Entry::Int2e,
         };
         assert_eq!(run.entry, entry, "{} on {}", run.shape, run.cpu);
+    }
+    for cpu in ["core2duo", "nehalem"] {
+        let both = report.runs.iter().filter(|run| run.shape == Shape::SyscallOrInt2e && run.cpu == cpu);
+        let ways: Vec<_> = both.map(|run| (run.entry, run.profile)).collect();
+        assert_eq!(ways, [(Entry::Syscall, "win10-x64"), (Entry::Int2e, "win10-x64")]);
     }
 }
 
@@ -37,23 +58,34 @@ fn the_built_in_list_holds_in_every_cell() {
 fn the_shortest_list_holds() {
     let report = proven("one", b"NtA 0\n");
     // Without arguments no argument pointer can be bad: one call has to fail, the one past the end.
-    assert!(report.runs.iter().all(|run| run.refusals.total == 1));
+    assert!(report.runs.iter().all(|run| run.refusals.total == usize::from(run.shape != Shape::ZwReactos)));
 }
 
 #[test]
 fn a_table_with_gaps_holds_up_to_its_last_number() {
-    let report = proven("gaps", b"NtA 3\nNtB 0 @0x55\nNtC 63 @4095\n");
     // No number is past the end of a full table.
-    assert!(
-        report.runs.iter().all(|run| run.total == 3 && run.refusals.total == if run.shape.is_kernel() { 1 } else { 2 })
-    );
+    let bad_calls = |shape: Shape| if shape.is_kernel() { 1 } else { 2 };
+    let report = proven_on("gaps", b"NtA 3\nNtB 0 @0x55\nNtC 63 @4095\n", &[Arch::I386]);
+    assert!(report.runs.iter().all(|run| run.total == 3 && run.refusals.total == bad_calls(run.shape)));
+    let report = proven_on("gaps", b"NtA 3\nNtB 0 @0x55\nNtC 18 @4095\n", &[Arch::Amd64]);
+    let numbered = report.runs.iter().filter(|run| run.shape != Shape::ZwReactos);
+    assert!(numbered.clone().all(|run| run.total == 3 && run.refusals.total == bad_calls(run.shape)));
+    assert_eq!(numbered.count(), 6 * 2);
+}
+
+#[test]
+fn the_tables_of_the_kernel_and_of_win32k_are_proven() {
+    let report = proven("two", b"NtA 3\n#! table win32k base=0x1000\nNtGdiA 2\nNtGdiB 12\n");
+    assert_eq!(report.services, 3);
+    assert!(report.runs.iter().all(|run| run.total == 3));
+    assert!(report.notes.is_empty());
 }
 
 #[test]
 fn further_tables_are_left_out_and_that_is_said() {
-    let report = proven("two", b"NtA 3\n#! table win32k base=0x1000\nNtGdiA 2\nNtGdiB 2\n");
+    let report = proven("iis", b"NtA 3\n#! table spud base=0x2000\nNtSpudA 2\nNtSpudB 2\n");
     assert_eq!(report.services, 1);
-    assert_eq!(report.notes, ["the table win32k (2 services) is not proven: the guest has no such table"]);
+    assert_eq!(report.notes, ["the table spud (2 services) is not proven: the guest has no table at 0x2000"]);
 }
 
 #[test]
@@ -61,9 +93,10 @@ fn whoever_waits_is_told_how_far_it_is() {
     let read = read_list("t", b"NtA 1\n").expect("the list is right");
     let calls = AtomicUsize::new(0);
     let progress = |done: usize, total: usize| {
-        assert!(done <= total && total == 5);
+        // Five CPUs of i386, and two of amd64 under two profiles.
+        assert!(done <= total && total == 9);
         calls.fetch_add(1, Ordering::Relaxed);
     };
     prove(&read.list, "t", &Options::default(), &progress).expect("the guest boots");
-    assert_eq!(calls.into_inner(), 5);
+    assert_eq!(calls.into_inner(), 9);
 }

@@ -27,7 +27,7 @@ pub(super) struct Args {
     /// The image: a multiboot-1 file for i386; `-` is standard input
     image: PathBuf,
     /// The CPU model
-    #[arg(long, value_name = "MODEL", default_value = "core2", value_parser = model_parser())]
+    #[arg(long, value_name = "MODEL", default_value = "core2duo", value_parser = model_parser())]
     cpu: &'static Model,
     /// Memory in MiB
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..=2048))]

@@ -8,13 +8,13 @@ use ntgate_runtime::prove;
 use super::input::ListArg;
 use super::{Failure, output};
 
-/// Write the image that `prove` boots: a multiboot-1 ELF file, for `ntgate boot` or qemu-system-i386 -kernel
+/// Write a bootable image with every stub: a multiboot-1 ELF file, for `ntgate boot` or QEMU's -kernel
 #[derive(Debug, clap::Args)]
 #[command(after_help = super::STATUS_HELP)]
 pub(super) struct Args {
     #[command(flatten)]
     list: ListArg,
-    /// The architecture: i386
+    /// The architecture: i386 or amd64
     #[arg(long)]
     arch: Arch,
     /// The file to write; `-` is standard output
@@ -23,10 +23,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    if args.arch != Arch::I386 {
-        return Err(Failure::input(format!("there is no image for {} yet; there is one for i386", args.arch)));
-    }
     let input = args.list.read()?;
-    let image = prove::image(&input.list, &[]).map_err(|error| Failure::input(error.to_string()))?;
-    output::write_file(&args.output, &image.elf)
+    let image = prove::image(&input.list, args.arch, &[]).map_err(|error| Failure::input(error.to_string()))?;
+    output::write_file(&args.output, &image)
 }

@@ -3,10 +3,10 @@
 use std::io::{self, IsTerminal};
 
 use clap::ValueEnum;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use ntgate_gen::{Arch, Shape};
-use ntgate_runtime::prove::{MachineKind, Options, ProveError, prove};
+use ntgate_runtime::prove::{ARCHS, MachineKind, Options, ProveError, prove};
 
 use super::input::ListArg;
 use super::{Failure, output};
@@ -17,12 +17,12 @@ use super::{Failure, output};
 pub(super) struct Args {
     #[command(flatten)]
     list: ListArg,
-    /// The architecture to prove: i386, or all that can be proven
+    /// The architecture to prove: i386, amd64 or all
     #[arg(long, value_name = "ARCH", default_value = "all", value_parser = parse_arch)]
     arch: ArchChoice,
-    /// Prove this shape only; may be given more than once
-    #[arg(long, value_name = "SHAPE", value_parser = shape_parser())]
-    shape: Vec<Shape>,
+    /// Prove this shape only; may be given more than once. `zw` is one of each architecture
+    #[arg(long, value_name = "SHAPE", value_parser = PossibleValuesParser::new(shape_names()))]
+    shape: Vec<String>,
     /// Where the guest runs
     #[arg(long, value_enum, default_value = "bundled")]
     machine: MachineArg,
@@ -47,10 +47,39 @@ fn parse_arch(text: &str) -> Result<ArchChoice, String> {
     text.parse().map(ArchChoice::One).map_err(|error: ntgate_gen::model::UnknownName| format!("{error}, all"))
 }
 
-/// The shapes of i386: no other can be proven yet.
-fn shape_parser() -> impl TypedValueParser<Value = Shape> {
-    let names = Shape::of(Arch::I386).iter().map(|shape| shape.name());
-    PossibleValuesParser::new(names).try_map(|name| Shape::from_name(Arch::I386, &name))
+/// The shapes of all architectures that can be proven, each name once.
+fn shape_names() -> Vec<&'static str> {
+    let mut names: Vec<&str> = Vec::new();
+    for shape in ARCHS.into_iter().flat_map(Shape::of) {
+        if !names.contains(&shape.name()) {
+            names.push(shape.name());
+        }
+    }
+    names
+}
+
+impl Args {
+    fn archs(&self) -> Vec<Arch> {
+        match self.arch {
+            ArchChoice::All => ARCHS.to_vec(),
+            ArchChoice::One(arch) => vec![arch],
+        }
+    }
+
+    /// The shapes of these names that the architectures have. A name that none of them has is bad usage.
+    fn shapes(&self) -> Result<Vec<Shape>, Failure> {
+        let mut shapes = Vec::new();
+        for name in &self.shape {
+            let found = self.archs().into_iter().map(|arch| Shape::from_name(arch, name)).collect::<Vec<_>>();
+            if let [Err(error), rest @ ..] = &found[..]
+                && rest.iter().all(Result::is_err)
+            {
+                return Err(Failure::input(error.to_string()));
+            }
+            shapes.extend(found.into_iter().flatten());
+        }
+        Ok(shapes)
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -62,12 +91,10 @@ enum MachineArg {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    if let ArchChoice::One(arch @ (Arch::Amd64 | Arch::Arm64)) = args.arch {
-        return Err(Failure::input(format!("stubs for {arch} cannot be proven yet; i386 can")));
-    }
     let input = args.list.read()?;
     let mut options = Options::default();
-    options.shapes.clone_from(&args.shape);
+    options.archs = args.archs();
+    options.shapes = args.shapes()?;
     options.mutate = args.mutate;
     options.machine = match args.machine {
         MachineArg::Bundled => MachineKind::Bundled,

@@ -20,6 +20,22 @@ fn an_image_boots_and_its_status_is_that_of_qemu() {
     }
 }
 
+#[test]
+fn an_image_that_enters_long_mode_boots_where_there_is_one() {
+    let sandbox = Sandbox::new();
+    sandbox.write("small.lst", "NtNone 0\nNtThree 3\n");
+    sandbox.run(&["image", "small.lst", "--arch", "amd64", "-o", "proof.elf"]).status(0).no_stdout().no_stderr();
+    for cpu in ["core2duo", "nehalem"] {
+        let outcome = sandbox.run(&["boot", "proof.elf", "--cpu", cpu]).status(1).no_stderr();
+        let log = outcome.stdout();
+        assert!(log.starts_with("ntgate 1 profile win7-x64 services 2 sets 7\ncpu family 6 "), "{log}");
+        assert!(log.lines().last().is_some_and(|line| line.starts_with("done ")), "{log}");
+    }
+    // The guest writes 2 to its exit port.
+    let outcome = sandbox.run(&["boot", "proof.elf", "--cpu", "core2"]).status(5).no_stderr();
+    assert_eq!(outcome.stdout(), "no long mode\n");
+}
+
 /// A multiboot image whose header says where its bytes go: the code, at 100020h.
 fn flat_image(code: &[u8]) -> Vec<u8> {
     let (magic, flags) = (0x1BAD_B002u32, 0x1_0000u32);

@@ -81,8 +81,8 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// The shapes of i386. Who means another architecture asks [`of`](Self::of).
-    pub const ALL: [Self; 7] = [
+    /// The shapes of i386.
+    const I386: [Self; 7] = [
         Self::Int2eFrame,
         Self::Int2e,
         Self::SharedCallEdx,
@@ -100,7 +100,7 @@ impl Shape {
     #[must_use]
     pub const fn of(arch: Arch) -> &'static [Self] {
         match arch {
-            Arch::I386 => &Self::ALL,
+            Arch::I386 => &Self::I386,
             Arch::Amd64 => &Self::AMD64,
             Arch::Arm64 => &[Self::Svc],
         }

@@ -189,7 +189,7 @@ fn the_shared_shapes_have_one_encoding() {
 
 #[test]
 fn bytes_do_not_depend_on_the_address_without_relocations() {
-    for shape in Shape::ALL.into_iter().filter(|&shape| shape != Shape::Zw) {
+    for shape in Shape::of(Arch::I386).iter().copied().filter(|&shape| shape != Shape::Zw) {
         let stub = build(shape, &service(9), Encoding::Msvc);
         let at = stub.encode_at(0x7c90_0000, &|_| None).expect("there is nothing to resolve");
         assert_eq!(at, stub.encode().expect("a built stub encodes").bytes, "{shape}");

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::{BackendError, Boot, End, Image};
 
-const PROGRAM: &str = "qemu-system-i386";
+const PROGRAM_32: &str = "qemu-system-i386";
+const PROGRAM_64: &str = "qemu-system-x86_64";
 const PACKAGE: &str = "qemu-system-x86";
 
 /// A boot that takes longer than this hangs. Proofs take well under a second, also on a machine with other things to do.
@@ -19,19 +20,27 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// How often a running boot is looked at.
 const POLL: Duration = Duration::from_millis(2);
 
-/// The `-cpu` argument that gives a CPU model of the bundled machine: the same CPUID signature and the same SEP.
+/// The program and its `-cpu` argument that give a CPU model of the bundled machine: the same CPUID signature and the
+/// same of what the guests look for.
 ///
 /// There is none for `486`: QEMU's has CPUID, as only the last 486 processors had.
-#[must_use]
-pub fn cpu_argument(cpu: &str) -> Option<&'static str> {
+fn like(cpu: &str) -> Option<(&'static str, &'static str)> {
     match cpu {
-        "pentium" => Some("pentium"),
+        "pentium" => Some((PROGRAM_32, "pentium")),
         // QEMU has no model of its own for it: model 1, whose SEP bit must not be believed.
-        "pentium-pro" => Some("pentium2,model=1,stepping=9"),
-        "pentium2" => Some("pentium2"),
-        "core2" => Some("core2duo"),
+        "pentium-pro" => Some((PROGRAM_32, "pentium2,model=1,stepping=9")),
+        "pentium2" => Some((PROGRAM_32, "pentium2")),
+        "core2" => Some((PROGRAM_32, "core2duo")),
+        "core2duo" => Some((PROGRAM_64, "core2duo")),
+        "nehalem" => Some((PROGRAM_64, "Nehalem,+rdtscp")),
         _ => None,
     }
+}
+
+/// Whether QEMU has the like of a CPU model of the bundled machine.
+#[must_use]
+pub fn has(cpu: &str) -> bool {
+    like(cpu).is_some()
 }
 
 /// Boots an image.
@@ -40,25 +49,26 @@ pub fn cpu_argument(cpu: &str) -> Option<&'static str> {
 ///
 /// If QEMU is not on the `PATH`, has no such CPU model, fails before the guest runs, or does not end.
 pub fn boot(image: &Image<'_>) -> Result<Boot, BackendError> {
-    let cpu = cpu_argument(image.cpu).ok_or_else(|| BackendError::NoSuchCpu { cpu: image.cpu.to_owned() })?;
-    let io_error = |error| BackendError::Io { program: PROGRAM, error };
+    let no_such_cpu = || BackendError::NoSuchCpu { cpu: image.cpu.to_owned() };
+    let (program, cpu) = like(image.cpu).ok_or_else(no_such_cpu)?;
+    let io_error = |error| BackendError::Io { program, error };
     let directory = Directory::new().map_err(io_error)?;
     let kernel = directory.0.join("image.elf");
     let console = directory.0.join("console");
     fs::write(&kernel, image.elf).map_err(io_error)?;
-    let child = command(&kernel, &console, cpu).spawn().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => BackendError::Missing { program: PROGRAM, package: PACKAGE },
-        _ => BackendError::Io { program: PROGRAM, error },
+    let child = command(program, &kernel, &console, cpu).spawn().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => BackendError::Missing { program, package: PACKAGE },
+        _ => BackendError::Io { program, error },
     })?;
     let (status, stderr) = wait(child, TIMEOUT).map_err(io_error)?;
     let console = fs::read(&console).unwrap_or_default();
     let Some(status) = status else {
         // Not a matter of one call: to boot again behind it would wait as long for each of the others.
         let message = format!("no exit within {} seconds", TIMEOUT.as_secs());
-        return Err(BackendError::Failed { program: PROGRAM, message });
+        return Err(BackendError::Failed { program, message });
     };
     if console.is_empty() && !stderr.is_empty() {
-        return Err(BackendError::Failed { program: PROGRAM, message: stderr });
+        return Err(BackendError::Failed { program, message: stderr });
     }
     Ok(Boot { console, end: end_of(status) })
 }
@@ -72,8 +82,8 @@ fn end_of(status: ExitStatus) -> End {
     }
 }
 
-fn command(kernel: &Path, console: &Path, cpu: &str) -> Command {
-    let mut command = Command::new(PROGRAM);
+fn command(program: &str, kernel: &Path, console: &Path, cpu: &str) -> Command {
+    let mut command = Command::new(program);
     command.arg("-kernel").arg(kernel);
     // A comma in an option's value is written twice.
     let console = console.to_string_lossy().replace(',', ",,");
@@ -141,12 +151,12 @@ impl Drop for Directory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::cpuid::MODELS;
+    use crate::machine::cpuid::{LONG_MODELS, MODELS};
 
     #[test]
     fn every_model_but_the_486_has_its_like() {
-        for model in &MODELS {
-            assert_eq!(cpu_argument(model.name).is_some(), model.name != "486", "{}", model.name);
+        for model in MODELS.iter().chain(&LONG_MODELS) {
+            assert_eq!(has(model.name), model.name != "486", "{}", model.name);
         }
     }
 

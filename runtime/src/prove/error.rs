@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use ntgate_gen::Shape;
+use ntgate_gen::Arch;
 
 use super::finding::Finding;
+use super::guest::Services;
 use crate::backend::BackendError;
 use crate::nt::BuildError;
 
@@ -19,10 +20,19 @@ pub enum ProveError {
         /// The number of its first row.
         base: u32,
     },
-    /// The guest cannot run stubs of this shape: it is of another architecture.
-    Shape {
-        /// The shape.
-        shape: Shape,
+    /// There is no guest of this architecture.
+    Arch {
+        /// The architecture.
+        arch: Arch,
+    },
+    /// None of the shapes is of one of the architectures.
+    NoShape,
+    /// A service has more parameters than the 64-bit kernel copies.
+    TooManyArguments {
+        /// Its name.
+        service: String,
+        /// How many it may have.
+        max: u32,
     },
     /// There is no image of the plan.
     Build(BuildError),
@@ -45,10 +55,25 @@ pub enum ProveError {
 }
 
 impl ProveError {
+    /// Why there is no image of a list's plan, with the name of the service.
+    pub(super) fn build(error: BuildError, services: &Services<'_>) -> Self {
+        match error {
+            BuildError::TooManyStackArguments { service, max } if service < services.len() => {
+                let service =
+                    services.iter().nth(service).map_or_else(String::new, |service| service.name().to_string());
+                Self::TooManyArguments { service, max: 4 + max }
+            }
+            error => Self::Build(error),
+        }
+    }
+
     /// Whether the list or the options are to blame.
     #[must_use]
     pub fn is_input(&self) -> bool {
-        matches!(self, Self::Base { .. } | Self::Shape { .. } | Self::Build(_))
+        matches!(
+            self,
+            Self::Base { .. } | Self::Arch { .. } | Self::NoShape | Self::TooManyArguments { .. } | Self::Build(_)
+        )
     }
 
     /// Whether a program other than this one is to blame.
@@ -65,7 +90,14 @@ impl fmt::Display for ProveError {
             Self::Base { table, base } => {
                 write!(f, "the first table, {table}, has base {base:#x}; put the kernel's own, with base 0, first")
             }
-            Self::Shape { shape } => write!(f, "the {} shape {shape} cannot be proven yet", shape.arch()),
+            Self::Arch { arch } => {
+                write!(f, "stubs of {arch} cannot be proven: there is no machine that runs them; i386 and amd64 can")
+            }
+            Self::NoShape => f.write_str("none of the shapes is of that architecture"),
+            Self::TooManyArguments { service, max } => write!(
+                f,
+                "{service} has more parameters than the {max} that a 64-bit kernel copies; leave amd64 out (--arch i386)"
+            ),
             Self::Build(error) => write!(f, "there is no image: {error}"),
             Self::Backend(error) => error.fmt(f),
             Self::NoBoot { cpu, why } => write!(f, "the guest did not boot on {cpu}: {why}"),

@@ -74,6 +74,7 @@ struct MutantsJson<'a> {
 
 #[derive(Serialize)]
 struct SurvivorJson<'a> {
+    arch: &'static str,
     mutation: &'static str,
     shape: &'static str,
     service: &'a str,
@@ -81,6 +82,7 @@ struct SurvivorJson<'a> {
 
 #[derive(Serialize)]
 struct EquivalentJson<'a> {
+    arch: &'static str,
     mutation: &'static str,
     shapes: Vec<&'static str>,
     reason: &'static str,
@@ -89,6 +91,7 @@ struct EquivalentJson<'a> {
 
 #[derive(Serialize)]
 struct KindJson<'a> {
+    arch: &'static str,
     mutation: &'static str,
     total: usize,
     rejected: usize,
@@ -155,6 +158,7 @@ fn mutants(mutants: &Mutants) -> MutantsJson<'_> {
             .survivors
             .iter()
             .map(|mutant| SurvivorJson {
+                arch: mutant.shape.arch().name(),
                 mutation: mutant.mutation.name(),
                 shape: mutant.shape.name(),
                 service: &mutant.service,
@@ -164,6 +168,7 @@ fn mutants(mutants: &Mutants) -> MutantsJson<'_> {
             .equivalent
             .iter()
             .map(|group| EquivalentJson {
+                arch: group.shapes.first().map_or("", |shape| shape.arch().name()),
                 mutation: group.mutation.name(),
                 shapes: group.shapes.iter().map(|shape| shape.name()).collect(),
                 reason: group.reason,
@@ -174,6 +179,7 @@ fn mutants(mutants: &Mutants) -> MutantsJson<'_> {
             .kinds
             .iter()
             .map(|kind| KindJson {
+                arch: kind.arch.name(),
                 mutation: kind.mutation.name(),
                 total: kind.total,
                 rejected: kind.rejected,

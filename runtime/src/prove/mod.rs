@@ -25,16 +25,19 @@
 //! [`Options::mutate`] proves the prover: it breaks each stub in every way of [`Mutation`] and demands that each mutant
 //! is rejected.
 
+mod amd64;
 mod cpu;
+mod entry;
 mod error;
-mod expect;
 mod finding;
+mod group;
+mod guest;
+mod i386;
 mod json;
+mod log;
 mod mutate;
 mod mutation;
 mod parallel;
-mod plan;
-mod record;
 mod render;
 mod report;
 mod run;
@@ -47,27 +50,24 @@ use std::time::Instant;
 use ntgate_gen::{Arch, ServiceList, ServiceTable, Shape};
 
 pub use cpu::Cpu;
+pub use entry::Entry;
 pub use error::ProveError;
-pub use expect::{Expected, SetView};
 pub use finding::{Finding, Value, What};
-pub use mutate::{Equivalent, Kind, MUTANT_CPU, Mutant, Mutants};
+pub use mutate::{Equivalent, Kind, Mutant, Mutants};
 pub use mutation::Mutation;
 pub use parallel::Progress;
-pub use plan::{Entry, entry_of, plan};
-pub use record::{BrokenLog, BugCheck, CpuFacts, Log, LogEnd, LogProblem, Record, SetLog, SharedFacts, parse_log};
 pub use report::{Difference, Failure, Refusals, Report, Run};
-pub use verdict::{judge, judge_cpu, judge_set};
 
-use crate::backend::{Boot, qemu};
-use crate::nt::profile::SRV2003;
-use crate::nt::{Image, Kernel};
-use run::{Ground, Wrong};
+use group::{AnyGroup, Booted, System};
+use guest::Services;
 
 /// What to prove.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Options {
-    /// The shapes; none means all of them.
+    /// The architectures; none means all that can be proven, or those of the shapes.
+    pub archs: Vec<Arch>,
+    /// The shapes; none means all of the architectures'.
     pub shapes: Vec<Shape>,
     /// Where the guest runs.
     pub machine: MachineKind,
@@ -85,116 +85,109 @@ pub enum MachineKind {
     Qemu,
 }
 
-/// Proves the stubs of a list's first table. `name` is what the report calls the list; `progress` is told of boots.
+/// The architectures that can be proven, in the order of a report.
+pub const ARCHS: [Arch; 2] = [Arch::I386, Arch::Amd64];
+
+/// Where win32k's table begins. The kernel takes the table from bits 12 and 13 of a number.
+const WIN32K_BASE: u32 = 0x1000;
+
+/// Proves the stubs of a list: of the kernel's own table, and of win32k's if there is one. `name` is what the report calls
+/// the list; `progress` is told of boots.
 ///
 /// # Errors
 ///
 /// If there is no verdict. A stub that is wrong is no error but a [`Failure`] in the report.
 pub fn prove(list: &ServiceList, name: &str, options: &Options, progress: &Progress<'_>) -> Result<Report, ProveError> {
     let started = Instant::now();
-    let table = kernel_table(list)?;
-    let shapes = shapes(&options.shapes)?;
-    let kernel = Kernel::new(&SRV2003)?;
-    let plan = plan(table, &shapes);
-    let image = kernel.image(&plan)?;
-    let ground = Ground { profile: &SRV2003, kernel: &kernel, reference: &plan };
-    let mut report = Report::new(name, table.len());
-    report.notes = notes(list, table, options);
-
+    let services = services(list)?;
+    let shapes = shapes(&options.archs, &options.shapes)?;
     let qemu = options.machine == MachineKind::Qemu;
-    let cpus = cpus(qemu);
-    let boots = parallel::run(&cpus, progress, |cpu| boot(ground, &image, cpu, qemu));
-    for (cpu, boot) in cpus.iter().zip(boots) {
-        let (wrong, difference) = boot?;
+    let groups = groups(&services, &shapes)?;
+    let mut report = Report::new(name, services.len());
+    report.notes = notes(list, &services, options, &shapes);
+
+    let jobs: Vec<(&dyn AnyGroup, Cpu)> =
+        groups.iter().flat_map(|group| group.cpus(qemu).into_iter().map(move |cpu| (&**group, cpu))).collect();
+    for booted in parallel::run(&jobs, progress, |(group, cpu)| group.boot(cpu, qemu)) {
+        let Booted { runs, difference } = booted?;
+        report.runs.extend(runs);
         report.differences.extend(difference);
-        report.add_runs(&plan, &image, &shapes, cpu, &wrong);
     }
     if qemu && report.differences.is_empty() {
         report.notes.push("the bundled machine and QEMU wrote the same logs, byte for byte".to_owned());
     }
     report.sort_runs(&shapes);
     if options.mutate {
-        report.mutants = Some(mutate::mutate(&SRV2003, &kernel, table, &shapes, progress)?);
+        let mut mutants = Mutants::default();
+        for group in &groups {
+            group.mutate(progress, &mut mutants)?;
+        }
+        report.mutants = Some(mutants);
     }
     report.elapsed = started.elapsed();
     Ok(report)
 }
 
-/// The bootable image that [`prove`] runs, with all shapes unless some are named.
+/// The file of a bootable image with all stubs of an architecture, or with those of some shapes of it.
 ///
 /// # Errors
 ///
-/// If the list's first table is not the kernel's own, or does not fit the guest.
-pub fn image(list: &ServiceList, wanted: &[Shape]) -> Result<Image, ProveError> {
-    let table = kernel_table(list)?;
-    Ok(Kernel::new(&SRV2003)?.image(&plan(table, &shapes(wanted)?))?)
+/// If no guest runs the architecture, the list's first table is not the kernel's own, or the list does not fit the guest.
+pub fn image(list: &ServiceList, arch: Arch, wanted: &[Shape]) -> Result<Vec<u8>, ProveError> {
+    let services = services(list)?;
+    let shapes = shapes(&[arch], wanted)?;
+    let system = System::of_arch(arch).ok_or(ProveError::Arch { arch })?;
+    Ok(system.group(&services, &shapes)?.elf().to_vec())
 }
 
-fn kernel_table(list: &ServiceList) -> Result<&ServiceTable, ProveError> {
-    let table = list.primary();
-    if table.base() != 0 {
-        return Err(ProveError::Base { table: table.name().to_owned(), base: table.base() });
+/// Each guest that the shapes need, assembled.
+fn groups<'a>(services: &'a Services<'a>, shapes: &[Shape]) -> Result<Vec<Box<dyn AnyGroup + 'a>>, ProveError> {
+    let systems = System::groups(shapes);
+    parallel::run(&systems, &|_, _| {}, |(system, shapes)| system.group(services, shapes)).into_iter().collect()
+}
+
+/// The tables that the guests have.
+fn services(list: &ServiceList) -> Result<Services<'_>, ProveError> {
+    let kernel = list.primary();
+    if kernel.base() != 0 {
+        return Err(ProveError::Base { table: kernel.name().to_owned(), base: kernel.base() });
     }
-    Ok(table)
+    Ok(Services::new(kernel, list.tables().iter().find(|table| table.base() == WIN32K_BASE)))
 }
 
-/// Each shape once, in the order of the shapes.
-fn shapes(wanted: &[Shape]) -> Result<Vec<Shape>, ProveError> {
-    if let Some(&shape) = wanted.iter().find(|shape| shape.arch() != Arch::I386) {
-        return Err(ProveError::Shape { shape });
+/// Each shape once, in the order of the architectures and their shapes.
+fn shapes(archs: &[Arch], wanted: &[Shape]) -> Result<Vec<Shape>, ProveError> {
+    let mut asked = archs.iter().copied().chain(wanted.iter().map(|shape| shape.arch()));
+    if let Some(arch) = asked.find(|arch| !ARCHS.contains(arch)) {
+        return Err(ProveError::Arch { arch });
     }
-    Ok(Shape::of(Arch::I386).iter().copied().filter(|shape| wanted.is_empty() || wanted.contains(shape)).collect())
+    let of_archs = ARCHS.into_iter().filter(|arch| archs.is_empty() || archs.contains(arch));
+    let all = of_archs.flat_map(|arch| Shape::of(arch).iter().copied());
+    let shapes: Vec<Shape> = all.filter(|shape| wanted.is_empty() || wanted.contains(shape)).collect();
+    if shapes.is_empty() {
+        return Err(ProveError::NoShape);
+    }
+    Ok(shapes)
 }
 
-fn cpus(qemu: bool) -> Vec<Cpu> {
-    Cpu::all().into_iter().filter(|cpu| !qemu || qemu::cpu_argument(cpu.name).is_some()).collect()
-}
-
-fn notes(list: &ServiceList, table: &ServiceTable, options: &Options) -> Vec<String> {
+fn notes(list: &ServiceList, services: &Services<'_>, options: &Options, shapes: &[Shape]) -> Vec<String> {
     let mut notes = Vec::new();
-    for other in list.tables().iter().filter(|other| other.name() != table.name()) {
+    let has = |table: &ServiceTable| services.tables().iter().any(|known| known.name() == table.name());
+    for other in list.tables().iter().filter(|table| !has(table)) {
         notes.push(format!(
-            "the table {} ({}) is not proven: the guest has no such table",
+            "the table {} ({}) is not proven: the guest has no table at {:#x}",
             other.name(),
-            render::count(other.len(), "service")
+            render::count(other.len(), "service"),
+            other.base()
         ));
     }
     if options.machine == MachineKind::Qemu {
-        notes.push("486 is left out: QEMU's has CPUID".to_owned());
+        if shapes.iter().any(|shape| shape.arch() == Arch::I386) {
+            notes.push("486 is left out: QEMU's has CPUID".to_owned());
+        }
         if options.mutate {
             notes.push("mutants run on the bundled machine only".to_owned());
         }
     }
     notes
-}
-
-/// Boots a CPU and judges it: under QEMU too, if that is asked for, and then it is QEMU's boot that is judged.
-fn boot(
-    ground: Ground<'_>,
-    image: &Image,
-    cpu: &Cpu,
-    qemu: bool,
-) -> Result<(Vec<Wrong>, Option<Difference>), ProveError> {
-    let plan = ground.reference;
-    let bundled = run::boot(image, plan, cpu, false)?;
-    if !qemu {
-        return Ok((run::run(ground, plan, cpu, false, Some((image, &bundled)))?, None));
-    }
-    let other = run::boot(image, plan, cpu, true)?;
-    let difference = difference(cpu, &bundled, &other);
-    Ok((run::run(ground, plan, cpu, true, Some((image, &other)))?, difference))
-}
-
-/// The first line in which the two machines' logs differ.
-fn difference(cpu: &Cpu, bundled: &Boot, qemu: &Boot) -> Option<Difference> {
-    if bundled.console == qemu.console {
-        return None;
-    }
-    let lines = |boot: &Boot| -> Vec<String> {
-        boot.console.split(|&byte| byte == b'\n').map(|line| String::from_utf8_lossy(line).into_owned()).collect()
-    };
-    let (ours, theirs) = (lines(bundled), lines(qemu));
-    let at = ours.iter().zip(&theirs).position(|(a, b)| a != b).unwrap_or(ours.len().min(theirs.len()));
-    let line = |lines: &[String]| lines.get(at).cloned().unwrap_or_default();
-    Some(Difference { cpu: cpu.name, line: at + 1, bundled: line(&ours), qemu: line(&theirs) })
 }

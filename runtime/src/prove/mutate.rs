@@ -7,21 +7,16 @@
 
 use std::collections::BTreeMap;
 
-use ntgate_gen::stub::Stub;
-use ntgate_gen::{ServiceTable, Shape};
+use ntgate_gen::{Arch, Service, Shape};
 
 use super::cpu::Cpu;
 use super::error::ProveError;
 use super::finding::Finding;
+use super::guest::{Change, Guest, Row, Services};
 use super::mutation::Mutation;
 use super::parallel::{self, Progress};
-use super::plan::plan;
 use super::run::{self, Ground, Wrong};
 use crate::backend::BackendError;
-use crate::nt::{Kernel, Plan, Profile};
-
-/// The CPU on which mutants run: one that reaches both entries.
-pub const MUTANT_CPU: &str = "pentium2";
 
 /// What became of the mutants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,6 +61,8 @@ pub struct Equivalent {
 /// The mutants of one mutation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kind {
+    /// Of stubs or tables of which architecture.
+    pub arch: Arch,
     /// The mutation.
     pub mutation: Mutation,
     /// How many could be told from the original.
@@ -79,61 +76,55 @@ pub struct Kind {
 }
 
 /// One boot's worth of mutants.
-struct Job<'a> {
+struct Job<'a, P> {
     mutation: Mutation,
     shape: Shape,
     /// The shape's plan without mutants.
-    reference: &'a Plan,
+    reference: &'a P,
     /// For neighbours that change places: whether the first of the pairs is the table's second service.
     odd: bool,
 }
 
 /// What a boot did to the mutants of a job: each with the services by whose calls it is judged.
+#[derive(Default)]
 struct Done {
     wrong: Vec<Wrong>,
     mutants: Vec<(usize, Vec<usize>)>,
-    equivalent: Vec<usize>,
+    same: Vec<(usize, &'static str)>,
 }
 
 /// Runs all mutants of the shapes.
-pub(super) fn mutate(
-    profile: &Profile,
-    kernel: &Kernel,
-    table: &ServiceTable,
+pub(super) fn mutate<G: Guest>(
+    guest: &G,
+    services: &Services<'_>,
     shapes: &[Shape],
     progress: &Progress<'_>,
-) -> Result<Mutants, ProveError> {
-    let cpu = Cpu::by_name(MUTANT_CPU).ok_or_else(|| BackendError::NoSuchCpu { cpu: MUTANT_CPU.to_owned() })?;
-    let references: Vec<Plan> = shapes.iter().map(|&shape| reference(table, shape)).collect();
-    let jobs = jobs(shapes, &references, table.len());
-    let done = parallel::run(&jobs, progress, |job| {
-        let ground = Ground { profile, kernel, reference: job.reference };
-        work(ground, table, job, &cpu)
-    });
-    let mut mutants = Mutants::default();
+    mutants: &mut Mutants,
+) -> Result<(), ProveError> {
+    let no_such_cpu = || BackendError::NoSuchCpu { cpu: G::MUTANT_CPU.to_owned() };
+    let cpu = Cpu::by_name(G::MUTANT_CPU).ok_or_else(no_such_cpu)?;
+    let references: Vec<G::Plan> = shapes.iter().map(|&shape| reference(guest, services, shape)).collect();
+    let jobs = jobs(shapes, &references, services.len());
+    let done = parallel::run(&jobs, progress, |job| work(guest, services, job, &cpu));
     for (job, done) in jobs.iter().zip(done) {
-        mutants.count(table, job, done?);
+        mutants.count(services, job.mutation, job.shape, done?);
     }
-    Ok(mutants)
+    Ok(())
 }
 
 /// The plan of a shape without calls that have to fail: they are the same for every mutant.
-fn reference(table: &ServiceTable, shape: Shape) -> Plan {
-    let mut plan = plan(table, &[shape]);
-    for set in &mut plan.sets {
-        set.past_end = None;
-        set.refusals = false;
-    }
+fn reference<G: Guest>(guest: &G, services: &Services<'_>, shape: Shape) -> G::Plan {
+    let mut plan = guest.plan(services, &[shape]);
+    G::drop_bad_calls(&mut plan);
     plan
 }
 
-fn jobs<'a>(shapes: &[Shape], references: &'a [Plan], services: usize) -> Vec<Job<'a>> {
+fn jobs<'a, P>(shapes: &[Shape], references: &'a [P], services: usize) -> Vec<Job<'a, P>> {
     let mut jobs = Vec::new();
     for mutation in Mutation::ALL {
         for (&shape, reference) in shapes.iter().zip(references).filter(|(shape, _)| mutation.applies_to(**shape)) {
-            let pairs = matches!(mutation, Mutation::SwappedHandlers | Mutation::SwappedRows);
             jobs.push(Job { mutation, shape, reference, odd: false });
-            if pairs && services > 2 {
+            if mutation.is_swap() && services > 2 {
                 jobs.push(Job { mutation, shape, reference, odd: true });
             }
         }
@@ -141,84 +132,83 @@ fn jobs<'a>(shapes: &[Shape], references: &'a [Plan], services: usize) -> Vec<Jo
     jobs
 }
 
-fn work(ground: Ground<'_>, table: &ServiceTable, job: &Job<'_>, cpu: &Cpu) -> Result<Done, ProveError> {
-    let mut plan = ground.reference.clone();
-    let all = 0..table.len();
-    let (mutants, equivalent) = match job.mutation {
-        Mutation::SwappedHandlers | Mutation::SwappedRows => {
-            let first = usize::from(job.odd);
-            let pairs: Vec<usize> = (first..table.len().saturating_sub(1)).step_by(2).collect();
-            for &at in &pairs {
-                swap(&mut plan, table, at, job.mutation == Mutation::SwappedRows);
-            }
-            (pairs.into_iter().map(|at| (at, vec![at, at + 1])).collect(), Vec::new())
-        }
-        Mutation::ArgumentBytesPlus | Mutation::ArgumentBytesMinus => {
-            let by = if job.mutation == Mutation::ArgumentBytesPlus { 4 } else { -4 };
-            for service in table.services() {
-                if let Some(bytes) = plan.sspt.get_mut(row(table, service.number())) {
-                    *bytes = bytes.wrapping_add_signed(by);
-                }
-            }
-            (all.map(|at| (at, vec![at])).collect(), Vec::new())
-        }
-        mutation => {
-            let stubs = plan.sets.iter_mut().flat_map(|set| &mut set.stubs).enumerate();
-            let mut equivalent = Vec::new();
-            for (at, stub) in stubs {
-                let Some(broken) = mutation.of_stub(stub) else { continue };
-                if same_bytes(&broken, stub) {
-                    equivalent.push(at);
-                }
-                *stub = broken;
-            }
-            let told_apart = all.filter(|at| !equivalent.contains(at));
-            (told_apart.map(|at| (at, vec![at])).collect(), equivalent)
-        }
+fn work<G: Guest>(guest: &G, services: &Services<'_>, job: &Job<'_, G::Plan>, cpu: &Cpu) -> Result<Done, ProveError> {
+    let mut plan = job.reference.clone();
+    let mut done = match job.mutation {
+        mutation if mutation.is_swap() => swap::<G>(&mut plan, services, job),
+        mutation if mutation.is_of_tables() => break_rows::<G>(&mut plan, services, mutation),
+        mutation => break_stubs::<G>(&mut plan, mutation),
     };
-    let wrong = run::run(ground, &plan, cpu, false, None)?;
-    Ok(Done { wrong, mutants, equivalent })
+    let ground = Ground { guest, reference: job.reference };
+    done.wrong = run::run(ground, &plan, cpu, false, None)?;
+    Ok(done)
 }
 
-fn row(table: &ServiceTable, number: u32) -> usize {
-    (number - table.base()) as usize
-}
-
-/// Lets service `at` and the next one change places in the dispatch table, and in the argument table too if `both`.
-fn swap(plan: &mut Plan, table: &ServiceTable, at: usize, both: bool) {
-    let [Some(a), Some(b)] = [at, at + 1].map(|index| table.services().get(index)) else {
-        return;
-    };
-    let (a, b) = (row(table, a.number()), row(table, b.number()));
-    plan.ssdt.swap(a, b);
-    if both {
-        plan.sspt.swap(a, b);
+/// Every other service and the next one of its table change places.
+fn swap<G: Guest>(plan: &mut G::Plan, services: &Services<'_>, job: &Job<'_, G::Plan>) -> Done {
+    let all = job.mutation == Mutation::SwappedRows;
+    let mut done = Done::default();
+    let rows: Vec<(usize, Row)> = services.rows().into_iter().enumerate().collect();
+    for pair in rows[usize::from(job.odd).min(rows.len())..].chunks_exact(2) {
+        let &[(at, a), (next, b)] = pair else { continue };
+        if a.table == b.table {
+            G::swap_rows(plan, a, b, all);
+            done.mutants.push((at, vec![at, next]));
+        }
     }
+    done
 }
 
-fn same_bytes(a: &Stub, b: &Stub) -> bool {
-    matches!((a.encode(), b.encode()), (Ok(a), Ok(b)) if a == b)
+fn break_rows<G: Guest>(plan: &mut G::Plan, services: &Services<'_>, mutation: Mutation) -> Done {
+    let mut done = Done::default();
+    for ((at, service), row) in services.iter().enumerate().zip(services.rows()) {
+        match G::break_row(plan, row, service, mutation) {
+            Change::Made => done.mutants.push((at, vec![at])),
+            Change::Same(reason) => done.same.push((at, reason)),
+            Change::Impossible => {}
+        }
+    }
+    done
+}
+
+/// Breaks a service's stub in every set: where a shape has two ways in, a mutant is judged by both.
+fn break_stubs<G: Guest>(plan: &mut G::Plan, mutation: Mutation) -> Done {
+    let mut done = Done::default();
+    for (set, stubs) in G::stubs_mut(plan).into_iter().enumerate() {
+        for (at, stub) in stubs.iter_mut().enumerate() {
+            let Some(broken) = mutation.of_stub(stub) else { continue };
+            let same = Mutation::is_same(stub, &broken);
+            *stub = broken;
+            match same {
+                _ if set > 0 => {}
+                Some(reason) => done.same.push((at, reason)),
+                None => done.mutants.push((at, vec![at])),
+            }
+        }
+    }
+    done
 }
 
 impl Mutants {
-    fn count(&mut self, table: &ServiceTable, job: &Job<'_>, done: Done) {
-        let name =
-            |at: usize| table.services().get(at).map_or_else(String::new, |service| service.name().nt().to_owned());
-        let findings: BTreeMap<u32, &[Finding]> =
-            done.wrong.iter().filter_map(|wrong| Some((wrong.call?, wrong.findings.as_slice()))).collect();
-        let kind = kind(&mut self.kinds, job.mutation);
+    fn count(&mut self, services: &Services<'_>, mutation: Mutation, shape: Shape, done: Done) {
+        let names: Vec<&str> = services.iter().map(|service: &Service| service.name().nt()).collect();
+        let name = |at: usize| names.get(at).copied().unwrap_or_default().to_owned();
+        let mut findings: BTreeMap<u32, Vec<&Finding>> = BTreeMap::new();
+        for wrong in &done.wrong {
+            if let Some(call) = wrong.call {
+                findings.entry(call).or_default().extend(&wrong.findings);
+            }
+        }
+        let kind = kind(&mut self.kinds, shape.arch(), mutation);
         for (mutant, calls) in done.mutants {
-            let mut facts: Vec<&str> = calls
-                .iter()
-                .filter_map(|&call| findings.get(&u32::try_from(call).ok()?))
-                .flat_map(|findings| findings.iter().map(|finding| finding.what.name()))
-                .collect();
+            let calls = calls.iter().filter_map(|&call| findings.get(&u32::try_from(call).ok()?));
+            let mut facts: Vec<&str> = calls.flatten().map(|finding| finding.what.name()).collect();
             facts.sort_unstable();
             facts.dedup();
             kind.total += 1;
             self.total += 1;
             if facts.is_empty() {
-                self.survivors.push(Mutant { mutation: job.mutation, shape: job.shape, service: name(mutant) });
+                self.survivors.push(Mutant { mutation, shape, service: name(mutant) });
                 continue;
             }
             kind.rejected += 1;
@@ -227,25 +217,31 @@ impl Mutants {
                 *kind.gave_away.entry(fact).or_default() += 1;
             }
         }
-        if done.equivalent.is_empty() {
-            return;
+        kind.equivalent += done.same.len();
+        let mut reasons: Vec<&'static str> = done.same.iter().map(|(_, reason)| *reason).collect();
+        reasons.dedup();
+        for reason in reasons {
+            let of_reason = done.same.iter().filter(|(_, other)| *other == reason);
+            self.set_aside(mutation, shape, of_reason.map(|&(at, _)| name(at)).collect(), reason);
         }
-        kind.equivalent += done.equivalent.len();
-        let services: Vec<String> = done.equivalent.into_iter().map(name).collect();
-        let same = |group: &&mut Equivalent| group.mutation == job.mutation && group.services == services;
-        if let Some(group) = self.equivalent.iter_mut().find(same) {
-            group.shapes.push(job.shape);
-            return;
+    }
+
+    /// Shapes with the same services set aside for the same mutation stand together.
+    fn set_aside(&mut self, mutation: Mutation, shape: Shape, services: Vec<String>, reason: &'static str) {
+        let same = |group: &&mut Equivalent| {
+            let arch = group.shapes.first().map(|shape| shape.arch());
+            (group.mutation, arch, &group.services) == (mutation, Some(shape.arch()), &services)
+        };
+        match self.equivalent.iter_mut().find(same) {
+            Some(group) => group.shapes.push(shape),
+            None => self.equivalent.push(Equivalent { mutation, shapes: vec![shape], services, reason }),
         }
-        let reason = "the bytes are the same: a stub without arguments ends in a plain `ret`";
-        self.equivalent.push(Equivalent { mutation: job.mutation, shapes: vec![job.shape], services, reason });
     }
 }
 
-fn kind(kinds: &mut Vec<Kind>, mutation: Mutation) -> &mut Kind {
-    let at = kinds.iter().position(|kind| kind.mutation == mutation).unwrap_or_else(|| {
-        let gave_away = BTreeMap::new();
-        kinds.push(Kind { mutation, total: 0, rejected: 0, equivalent: 0, gave_away });
+fn kind(kinds: &mut Vec<Kind>, arch: Arch, mutation: Mutation) -> &mut Kind {
+    let at = kinds.iter().position(|kind| (kind.arch, kind.mutation) == (arch, mutation)).unwrap_or_else(|| {
+        kinds.push(Kind { arch, mutation, total: 0, rejected: 0, equivalent: 0, gave_away: BTreeMap::new() });
         kinds.len() - 1
     });
     &mut kinds[at]

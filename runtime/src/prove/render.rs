@@ -2,6 +2,10 @@
 
 use std::fmt::Write;
 
+use ntgate_gen::{Arch, Shape};
+
+use super::ARCHS;
+use super::cpu::Cpu;
 use super::mutate::{Kind, Mutants};
 use super::report::{Failure, Report, Run};
 
@@ -41,7 +45,7 @@ impl Style {
 }
 
 impl Report {
-    /// The report as text: a table with a row for each shape and a column for each CPU, what failed, the mutants, and a
+    /// The report as text: for each architecture a table with a row for each shape and a column for each CPU, what failed, the mutants, and a
     /// last line with the verdict. With `color` it has ANSI escapes.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
@@ -60,47 +64,17 @@ impl Report {
         text
     }
 
-    /// Each cell has the way in and how many services are proven; `-` where the CPU cannot run the shape.
+    /// A table for each architecture. Each cell has the way in and how many services are proven; `-` where the CPU cannot
+    /// run the shape.
     fn matrix(&self, style: Style) -> String {
-        let mut cpus: Vec<&str> = Vec::new();
-        let mut shapes = Vec::new();
-        for run in &self.runs {
-            if !cpus.contains(&run.cpu) {
-                cpus.push(run.cpu);
-            }
-            if !shapes.contains(&run.shape) {
-                shapes.push(run.shape);
+        let mut tables = Vec::new();
+        for arch in ARCHS {
+            let runs: Vec<&Run> = self.runs.iter().filter(|run| run.shape.arch() == arch).collect();
+            if !runs.is_empty() {
+                tables.push(table(arch, &runs, style));
             }
         }
-        // A shape that only newer CPUs run must not put them before the older ones.
-        cpus.sort_by_key(|&cpu| super::Cpu::all().iter().position(|known| known.name == cpu));
-        let find = |shape, cpu: &str| self.runs.iter().find(|run| run.shape == shape && run.cpu == cpu);
-        let width = |cpu: &&str| {
-            let cells = shapes.iter().filter_map(|&shape| find(shape, cpu)).map(|run| cell(run).len());
-            cells.max().unwrap_or(0).max(cpu.len())
-        };
-        let widths: Vec<usize> = cpus.iter().map(width).collect();
-        let first = shapes.iter().map(|shape| shape.name().len()).max().unwrap_or(0).max("shape".len());
-
-        let mut text = format!("{:first$}", "shape");
-        for (cpu, width) in cpus.iter().zip(&widths) {
-            text.push_str(&format!("  {cpu:width$}"));
-        }
-        let mut text = format!("{}\n", text.trim_end());
-        for shape in shapes {
-            let mut line = format!("{shape:first$}");
-            for (cpu, &width) in cpus.iter().zip(&widths) {
-                let (plain, painted) = match find(shape, cpu) {
-                    Some(run) if run.failures.is_empty() => (cell(run), style.good(&cell(run))),
-                    Some(run) => (cell(run), style.bad(&cell(run))),
-                    None => ("-".to_owned(), style.dim("-")),
-                };
-                line.push_str(&format!("  {painted}{:pad$}", "", pad = width.saturating_sub(plain.len())));
-            }
-            text.push_str(line.trim_end());
-            text.push('\n');
-        }
-        text
+        tables.join("\n")
     }
 
     fn failures(&self, style: Style, text: &mut String) {
@@ -145,6 +119,49 @@ pub(super) fn count(count: usize, noun: &str) -> String {
     format!("{count} {noun}{ending}")
 }
 
+/// A row for each shape and way in, a column for each CPU.
+fn table(arch: Arch, runs: &[&Run], style: Style) -> String {
+    // A shape that only newer CPUs run must not put them before the older ones.
+    let known = Cpu::of(arch).into_iter().map(|cpu| cpu.name);
+    let cpus: Vec<&str> = known.filter(|&cpu| runs.iter().any(|run| run.cpu == cpu)).collect();
+    let mut rows: Vec<(Shape, Vec<Option<&Run>>)> = Vec::new();
+    for shape in runs.chunk_by(|a, b| a.shape == b.shape) {
+        let of_cpu = |cpu: &str| -> Vec<&Run> { shape.iter().copied().filter(|run| run.cpu == cpu).collect() };
+        let columns: Vec<Vec<&Run>> = cpus.iter().map(|cpu| of_cpu(cpu)).collect();
+        // More than one: the shape's stubs have more than one way in on the same CPU.
+        for way in 0..columns.iter().map(Vec::len).max().unwrap_or(0) {
+            let cells = columns.iter().map(|runs| runs.get(way).copied());
+            rows.push((shape[0].shape, cells.collect()));
+        }
+    }
+    let first = rows.iter().map(|(shape, _)| shape.name().len()).max().unwrap_or(0).max(arch.name().len());
+    let width = |(column, cpu): (usize, &&str)| {
+        let cells = rows.iter().filter_map(|(_, cells)| cells[column]).map(|run| cell(run).len());
+        cells.max().unwrap_or(0).max(cpu.len())
+    };
+    let widths: Vec<usize> = cpus.iter().enumerate().map(width).collect();
+
+    let mut head = format!("{:first$}", arch.name());
+    for (cpu, width) in cpus.iter().zip(&widths) {
+        head.push_str(&format!("  {cpu:width$}"));
+    }
+    let mut text = format!("{}\n", head.trim_end());
+    for (shape, cells) in rows {
+        let mut line = format!("{shape:first$}");
+        for (run, &width) in cells.iter().zip(&widths) {
+            let (plain, painted) = match run {
+                Some(run) if run.failures.is_empty() => (cell(run), style.good(&cell(run))),
+                Some(run) => (cell(run), style.bad(&cell(run))),
+                None => ("-".to_owned(), style.dim("-")),
+            };
+            line.push_str(&format!("  {painted}{:pad$}", "", pad = width.saturating_sub(plain.len())));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
 fn cell(run: &Run) -> String {
     format!("{} {}/{}", run.entry, run.proven, run.total)
 }
@@ -154,7 +171,8 @@ fn call_text(run: &Run, facts: &[Failure], style: Style) -> String {
     let Some(first) = facts.first() else {
         return String::new();
     };
-    let title = format!("{} through {} ({}) on {}:", first.service, run.shape, run.entry, run.cpu);
+    let (arch, shape) = (run.shape.arch(), run.shape);
+    let title = format!("{} through {arch} {shape} ({}) on {}:", first.service, run.entry, run.cpu);
     let mut text = format!("{}\n", style.bad(&title));
     let what = facts.iter().take(SHOWN_FACTS).map(|fact| fact.what.to_string().len()).max().unwrap_or(0);
     for fact in facts.iter().take(SHOWN_FACTS) {
@@ -174,10 +192,12 @@ fn call_text(run: &Run, facts: &[Failure], style: Style) -> String {
 fn mutants_text(mutants: &Mutants, style: Style) -> String {
     let mut text = String::new();
     let width = mutants.kinds.iter().map(|kind| kind.mutation.name().len()).max().unwrap_or(0);
+    let arch_width = mutants.kinds.iter().map(|kind| kind.arch.name().len()).max().unwrap_or(0);
     for kind in mutants.kinds.iter().filter(|kind| kind.total > 0) {
         let counts = format!("{}/{}", kind.rejected, kind.total);
         let counts = if kind.rejected == kind.total { style.good(&counts) } else { style.bad(&counts) };
-        let _ = writeln!(text, "{:width$}  {counts} rejected: {}", kind.mutation.name(), gave_away(kind));
+        let (arch, mutation) = (kind.arch.name(), kind.mutation);
+        let _ = writeln!(text, "{arch:arch_width$}  {mutation:width$}  {counts} rejected: {}", gave_away(kind));
     }
     for group in &mutants.equivalent {
         let shapes: Vec<&str> = group.shapes.iter().map(|shape| shape.name()).collect();
@@ -189,7 +209,8 @@ fn mutants_text(mutants: &Mutants, style: Style) -> String {
         }
         let _ = writeln!(
             text,
-            "not counted: {} of {} ({}): {}",
+            "not counted: {} {} of {} ({}): {}",
+            group.shapes.first().map_or("", |shape| shape.arch().name()),
             group.mutation,
             services.join(", "),
             shapes.join(", "),
@@ -197,7 +218,8 @@ fn mutants_text(mutants: &Mutants, style: Style) -> String {
         );
     }
     for mutant in mutants.survivors.iter().take(SHOWN_SURVIVORS) {
-        let line = format!("survived: {} of {}, {}", mutant.mutation, mutant.shape, mutant.service);
+        let line =
+            format!("survived: {} of {} {}, {}", mutant.mutation, mutant.shape.arch(), mutant.shape, mutant.service);
         let _ = writeln!(text, "{}", style.bad(&line));
     }
     if let Some(more) = mutants.survivors.len().checked_sub(SHOWN_SURVIVORS).filter(|&more| more > 0) {

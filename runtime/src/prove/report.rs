@@ -1,20 +1,15 @@
 //! What a proof comes to.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ntgate_gen::Shape;
-use ntgate_gen::stub::{Stub, Syntax};
+use ntgate_gen::stub::Syntax;
 
-use super::cpu::Cpu;
-use super::expect::SetView;
+use super::entry::Entry;
 use super::finding::{Finding, Value, What};
+use super::guest::{Services, Set};
 use super::mutate::Mutants;
-use super::plan::{Entry, entry_of};
-use super::run::Wrong;
-use crate::nt::profile::SRV2003;
 use crate::nt::record::{KERNEL_POINTER, NO_HANDLER, PAST_END, UNMAPPED_POINTER};
-use crate::nt::{Image, Plan};
 
 /// What a proof comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +19,7 @@ pub struct Report {
     pub list: String,
     /// How many services it has.
     pub services: usize,
-    /// One run for each shape and CPU, in the order of the shapes.
+    /// One run for each shape, CPU and way in, in the order of the shapes.
     pub runs: Vec<Run>,
     /// Where the bundled machine and QEMU do not agree; empty if only one of them ran.
     pub differences: Vec<Difference>,
@@ -116,78 +111,50 @@ impl Report {
             && self.mutants.as_ref().is_none_or(|mutants| mutants.survivors.is_empty())
     }
 
-    /// Adds a run for every shape that the CPU can run, and for every other one of which something is wrong all the same:
-    /// that its set ran, or that the log does not end as it has to.
-    pub(super) fn add_runs(&mut self, plan: &Plan, image: &Image, shapes: &[Shape], cpu: &Cpu, wrong: &[Wrong]) {
-        for (index, &shape) in shapes.iter().enumerate() {
-            let wrong: Vec<&Wrong> = wrong.iter().filter(|wrong| wrong.set == index).collect();
-            let possible = entry_of(shape, cpu.facts.sysenter);
-            let Some(entry) = possible.or(entry_of(shape, true).filter(|_| !wrong.is_empty())) else {
-                continue;
-            };
-            let view = SetView { profile: &SRV2003, plan, image, index, sysenter: cpu.facts.sysenter };
-            let (services, others): (Vec<u32>, Vec<u32>) = view.calls().into_iter().partition(|&call| call < PAST_END);
-            let bad: BTreeSet<Option<u32>> = wrong.iter().map(|wrong| wrong.call).collect();
-            // What is wrong with a set as a whole leaves none of its calls proven.
-            let is_right = |call: &&u32| !bad.contains(&None) && !bad.contains(&Some(**call));
-            let right = |calls: &[u32]| calls.iter().filter(is_right).count();
-            let findings = wrong.iter().flat_map(|wrong| wrong.findings.iter().map(|finding| (*wrong, finding)));
-            self.runs.push(Run {
-                shape,
-                profile: SRV2003.name,
-                cpu: cpu.name,
-                entry,
-                proven: right(&services),
-                total: services.len(),
-                refusals: Refusals { proven: right(&others), total: others.len() },
-                failures: findings.map(|(wrong, finding)| failure(plan, wrong, finding)).collect(),
-            });
-        }
-    }
-
     /// By shape; the CPUs of a shape stay in their order.
     pub(super) fn sort_runs(&mut self, shapes: &[Shape]) {
         self.runs.sort_by_key(|run| shapes.iter().position(|&shape| shape == run.shape));
     }
 }
 
-fn failure(plan: &Plan, wrong: &Wrong, finding: &Finding) -> Failure {
+/// What is wrong with a call of a set, with the service's name and its stub.
+pub(super) fn failure(services: &Services<'_>, set: &Set<'_>, call: Option<u32>, finding: &Finding) -> Failure {
+    let stub = match call {
+        None => None,
+        Some(PAST_END) => set.past_end,
+        Some(call) => set.stubs.get(call as usize),
+    };
     Failure {
-        service: call_name(plan, wrong.call),
+        service: call_name(services, call),
         what: finding.what,
-        expected: value(plan, finding.what, &finding.expected),
-        seen: value(plan, finding.what, &finding.seen),
-        stub: stub_of(plan, wrong).map_or_else(Vec::new, |stub| stub.text(Syntax::Intel)),
+        expected: value(services, finding.what, &finding.expected),
+        seen: value(services, finding.what, &finding.seen),
+        stub: stub.map_or_else(Vec::new, |stub| stub.text(Syntax::Intel)),
     }
 }
 
-fn stub_of<'a>(plan: &'a Plan, wrong: &Wrong) -> Option<&'a Stub> {
-    let set = plan.sets.get(wrong.set)?;
-    match wrong.call? {
-        PAST_END => set.past_end.as_ref(),
-        call => set.stubs.get(call as usize),
-    }
-}
-
-fn call_name(plan: &Plan, call: Option<u32>) -> String {
+fn call_name(services: &Services<'_>, call: Option<u32>) -> String {
     match call {
         None => "(the set)".to_owned(),
         Some(PAST_END) => "(number past the end)".to_owned(),
         Some(KERNEL_POINTER) => "(argument pointer in kernel space)".to_owned(),
         Some(UNMAPPED_POINTER) => "(argument pointer on an unmapped page)".to_owned(),
-        Some(call) => service_name(plan, call).unwrap_or_else(|| format!("(call {call:x}h)")),
+        Some(call) => service_name(services, call.into()).unwrap_or_else(|| format!("(call {call:x}h)")),
     }
 }
 
-fn service_name(plan: &Plan, index: u32) -> Option<String> {
-    plan.services.get(index as usize).map(|service| service.name.clone())
+fn service_name(services: &Services<'_>, index: u64) -> Option<String> {
+    let service = services.iter().nth(usize::try_from(index).ok()?)?;
+    Some(service.name().nt().to_owned())
 }
 
 /// A service for people, where the guest logs an index.
-fn value(plan: &Plan, what: What, value: &Value) -> String {
-    match (what, value) {
-        (What::Handler, Value::Dword(NO_HANDLER)) => "none".to_owned(),
-        (What::Handler, Value::Dword(index)) => service_name(plan, *index).unwrap_or_else(|| value.to_string()),
+fn value(services: &Services<'_>, what: What, value: &Value) -> String {
+    match *value {
+        Value::Number { value, .. } if what == What::HANDLER && value == u64::from(NO_HANDLER) => "none".to_owned(),
+        Value::Number { value: index, .. } if what == What::HANDLER => {
+            service_name(services, index).unwrap_or_else(|| value.to_string())
+        }
         _ => value.to_string(),
     }
 }

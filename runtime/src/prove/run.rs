@@ -5,26 +5,35 @@
 
 use super::cpu::Cpu;
 use super::error::ProveError;
-use super::expect::SetView;
 use super::finding::{Finding, What};
-use super::record::{Log, LogEnd, SetLog, parse_log};
+use super::guest::{Guest, SetView};
+use super::log::{Log, LogEnd, SetLog, parse_log};
 use super::verdict::{judge, judge_cpu, judge_set};
 use crate::backend::{self, Boot, End};
-use crate::nt::record::fact;
-use crate::nt::{Image, Kernel, Plan, Profile, Start};
+use crate::nt::Start;
 
 /// Instructions that a boot may take: for itself, and for each call with its record. Either is many times what it needs.
 const BUDGET_BOOT: u64 = 2_000_000;
 const BUDGET_CALL: u64 = 40_000;
 
+/// The fact that says which call a record is about, in every guest's records.
+const CALL: usize = 0;
+
 /// What a run needs that is the same for all of them.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ground<'a> {
-    pub(super) profile: &'a Profile,
-    pub(super) kernel: &'a Kernel,
+#[derive(Debug)]
+pub(super) struct Ground<'a, G: Guest> {
+    pub(super) guest: &'a G,
     /// The plan of unbroken stubs and tables.
-    pub(super) reference: &'a Plan,
+    pub(super) reference: &'a G::Plan,
 }
+
+impl<G: Guest> Clone for Ground<'_, G> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<G: Guest> Copy for Ground<'_, G> {}
 
 /// A call, or a set as a whole, with something wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,36 +45,37 @@ pub(super) struct Wrong {
 }
 
 /// Boots `image`, made of `plan`, on the bundled machine or under QEMU.
-pub(super) fn boot(image: &Image, plan: &Plan, cpu: &Cpu, qemu: bool) -> Result<Boot, ProveError> {
-    let calls = plan.sets.iter().map(|set| set.stubs.len() as u64 + 8).sum::<u64>();
+pub(super) fn boot<G: Guest>(image: &G::Image, plan: &G::Plan, cpu: &Cpu, qemu: bool) -> Result<Boot, ProveError> {
+    let calls = G::sets(plan).map(|set| set.stubs.len() as u64 + 8).sum::<u64>();
     let budget = BUDGET_BOOT + BUDGET_CALL * calls;
-    let image = backend::Image { elf: &image.elf, cpu: cpu.name, budget };
+    let image = backend::Image { elf: G::elf(image), cpu: cpu.name, budget };
     let boot = if qemu { backend::qemu::boot(&image) } else { backend::bundled::boot(&image) };
     boot.map_err(ProveError::from)
 }
 
 /// Judges everything that `plan` does on a CPU. `first` is the boot of its image, if there was one already.
-pub(super) fn run(
-    ground: Ground<'_>,
-    plan: &Plan,
+pub(super) fn run<G: Guest>(
+    ground: Ground<'_, G>,
+    plan: &G::Plan,
     cpu: &Cpu,
     qemu: bool,
-    first: Option<(&Image, &Boot)>,
+    first: Option<(&G::Image, &Boot)>,
 ) -> Result<Vec<Wrong>, ProveError> {
     let mut wrong = Vec::new();
     let mut own = None;
+    let start = Start::default();
     let mut next = match first {
-        Some((image, boot)) => judge_boot(ground, plan, plan.start, image, cpu, boot, &mut wrong)?,
-        None => Some(plan.start),
+        Some((image, boot)) => judge_boot(ground, plan, start, image, cpu, boot, &mut wrong)?,
+        None => Some(start),
     };
     while let Some(start) = next {
         let mut image = match (own.take(), first) {
             (Some(image), _) => image,
             (None, Some((image, _))) => image.clone(),
-            (None, None) => ground.kernel.image(plan)?,
+            (None, None) => ground.guest.image(plan)?,
         };
-        image.set_start(start)?;
-        let boot = boot(&image, plan, cpu, qemu)?;
+        G::set_start(&mut image, start)?;
+        let boot = boot::<G>(&image, plan, cpu, qemu)?;
         next = judge_boot(ground, plan, start, &image, cpu, &boot, &mut wrong)?;
         own = Some(image);
     }
@@ -73,16 +83,16 @@ pub(super) fn run(
 }
 
 /// Judges one boot; says where the next one has to begin, if calls are left.
-fn judge_boot(
-    ground: Ground<'_>,
-    plan: &Plan,
+fn judge_boot<G: Guest>(
+    ground: Ground<'_, G>,
+    plan: &G::Plan,
     start: Start,
-    image: &Image,
+    image: &G::Image,
     cpu: &Cpu,
     boot: &Boot,
     wrong: &mut Vec<Wrong>,
 ) -> Result<Option<Start>, ProveError> {
-    let (log, broken) = match parse_log(&boot.console) {
+    let (log, broken) = match parse_log(G::FORM, &boot.console) {
         Ok(log) => (log, None),
         Err(broken) => (*broken.log.clone(), Some(broken)),
     };
@@ -97,63 +107,58 @@ fn judge_boot(
         // Nothing of the plan has run: this is not about a stub.
         return Err(ProveError::NoBoot { cpu: cpu.name, why: why() });
     }
-    if let Some(finding) = judge_cpu(log.cpu, cpu.facts) {
+    if let Some(finding) = judge_cpu(log.cpu.as_deref(), &G::cpu_line(cpu)) {
         return Err(ProveError::WrongCpu { cpu: cpu.name, finding: Box::new(finding) });
     }
-    let mut walk = Walk { log: &log, plan, view: view(ground, image, cpu, 0), why: &why, wrong };
-    for (position, index) in (start.set..plan.sets.len()).enumerate() {
+    let labels: Vec<String> = G::sets(plan).map(|set| set.label.to_owned()).collect();
+    let view = SetView { guest: ground.guest, plan: ground.reference, image, index: 0, cpu };
+    let mut walk = Walk { log: &log, view, why: &why, wrong };
+    for (position, index) in (start.set..labels.len()).enumerate() {
         walk.view.index = index;
         let from = if position == 0 { start.call } else { 0 };
-        if let Some(next) = walk.set(log.sets.get(position), from) {
-            return Ok(Some(next).filter(|next| next.set < plan.sets.len()));
+        let set = log.sets.get(position).filter(|set| set.index as usize == index && set.label == labels[index]);
+        if let Some(next) = walk.set(set, from) {
+            return Ok(Some(next).filter(|next| next.set < labels.len()));
         }
     }
     // Every call is right; what follows them has to be the end.
     if log.end != Some(LogEnd::Done) || boot.end != End::Exit(0) {
-        let finding = Finding::text(What::Record, "the end of the log", why());
-        walk.wrong.push(Wrong { set: plan.sets.len().saturating_sub(1), call: None, findings: vec![finding] });
+        let finding = Finding::text(What::RECORD, "the end of the log", why());
+        walk.wrong.push(Wrong { set: labels.len().saturating_sub(1), call: None, findings: vec![finding] });
     }
     Ok(None)
 }
 
-fn view<'a>(ground: Ground<'a>, image: &'a Image, cpu: &Cpu, index: usize) -> SetView<'a> {
-    let Ground { profile, reference, .. } = ground;
-    SetView { profile, plan: reference, image, index, sysenter: cpu.facts.sysenter }
-}
-
-struct Walk<'a> {
+struct Walk<'a, G: Guest> {
     log: &'a Log,
-    plan: &'a Plan,
-    view: SetView<'a>,
+    view: SetView<'a, G>,
     why: &'a dyn Fn() -> String,
     wrong: &'a mut Vec<Wrong>,
 }
 
-impl Walk<'_> {
+impl<G: Guest> Walk<'_, G> {
     /// Judges a set's calls from `from` on; says where the next boot begins if this one is of no use any more.
     fn set(&mut self, log: Option<&SetLog>, from: u32) -> Option<Start> {
         let set = self.view.index;
-        let planned = self.plan.sets.get(set)?;
-        let log = log.filter(|log| log.index as usize == set && log.label == planned.label);
         if let Some(log) = log {
             let findings = judge_set(log, &self.view);
             if !findings.is_empty() {
                 self.push(None, findings);
             }
         }
-        if !self.view.runs() {
-            return None;
-        }
+        // The CPU cannot run it: there are no records to be judged.
+        self.view.entry()?;
         let mut records = log.map(|log| self.log.records(log)).into_iter().flatten();
-        let calls = self.view.calls();
+        let calls = G::calls(self.view.image, set);
         let mut calls = calls.into_iter().filter(|&call| call >= from).peekable();
         while let Some(call) = calls.next() {
             let after = calls.peek().map_or(Start { set: set + 1, call: 0 }, |&call| Start { set, call });
-            let id = (set as u32) << 16 | call;
-            let findings = match (records.next(), self.view.expected(call)) {
-                (Some(record), Some(expected)) if record.fact(fact::CALL) == id => judge(record, &expected),
-                (Some(record), _) => vec![Finding::dword(What::Record, id, record.fact(fact::CALL))],
-                (None, _) => vec![Finding::text(What::Record, format!("{id:08x}"), (self.why)())],
+            let id = u64::from(self.view.number() << 16 | call);
+            let digits = G::FORM.digits(CALL);
+            let findings = match (records.next(), G::expected(&self.view, call)) {
+                (Some(record), Some(expected)) if record.fact(CALL) == id => judge(G::FORM, record, &expected),
+                (Some(record), _) => vec![Finding::number(What::RECORD, digits, id, record.fact(CALL))],
+                (None, _) => vec![Finding::text(What::RECORD, format!("{id:08x}"), (self.why)())],
             };
             if findings.is_empty() {
                 continue;
@@ -166,7 +171,7 @@ impl Walk<'_> {
         }
         // More records than calls: the guest went astray behind the last one.
         if records.next().is_some() || log.is_some_and(|log| !log.ended) {
-            self.push(None, vec![Finding::text(What::Record, "the end of the set", (self.why)())]);
+            self.push(None, vec![Finding::text(What::RECORD, "the end of the set", (self.why)())]);
             return Some(Start { set: set + 1, call: 0 });
         }
         None

@@ -24,6 +24,10 @@ pub(crate) struct UserCode {
     pub(crate) direct_syscall: u64,
     /// Enters the kernel by `int 2Eh`.
     pub(crate) direct_int: u64,
+    /// The instruction behind that `syscall`.
+    pub(crate) direct_syscall_return: u64,
+    /// The instruction behind that `int 2Eh`.
+    pub(crate) direct_int_return: u64,
     /// The instrumentation callback.
     pub(crate) callback: u64,
 }
@@ -35,6 +39,7 @@ impl UserCode {
         let base = profile.user_data;
         let at = |offset: u32| (base + u64::from(offset)).into();
         let [start, recovery, direct, direct_syscall, direct_int, callback] = &mut [(); 6].map(|()| a.create_label());
+        let [syscall_return, int_return] = &mut [(); 2].map(|()| a.create_label());
 
         a.set_label(start)?;
         a.mov(eax, request::NEXT_SET)?;
@@ -48,8 +53,8 @@ impl UserCode {
         // A jump changes no register and no flag; the kernel has set where it goes.
         a.set_label(direct)?;
         a.jmp(qword_ptr(base + u64::from(block::DIRECT)))?;
-        direct_call(&mut a, profile, direct_syscall, |a| a.syscall())?;
-        direct_call(&mut a, profile, direct_int, |a| a.int(vector::SYSTEM_SERVICE))?;
+        direct_call(&mut a, profile, direct_syscall, syscall_return, |a| a.syscall())?;
+        direct_call(&mut a, profile, direct_int, int_return, |a| a.int(vector::SYSTEM_SERVICE))?;
 
         // No flag may change, and the stack may be no stack. RCX is the callback's to use; it gets what SYSRET leaves
         // without a callback.
@@ -69,6 +74,8 @@ impl UserCode {
             direct: result.label_ip(direct)?,
             direct_syscall: result.label_ip(direct_syscall)?,
             direct_int: result.label_ip(direct_int)?,
+            direct_syscall_return: result.label_ip(syscall_return)?,
+            direct_int_return: result.label_ip(int_return)?,
             callback: result.label_ip(callback)?,
             harness: result.inner.code_buffer,
         })
@@ -85,6 +92,7 @@ fn direct_call(
     a: &mut CodeAssembler,
     profile: &Profile,
     label: &mut CodeLabel,
+    behind: &mut CodeLabel,
     enter: impl Fn(&mut CodeAssembler) -> Result<(), IcedError>,
 ) -> Result<(), IcedError> {
     let at = |offset: u32| qword_ptr(profile.user_data + u64::from(offset));
@@ -93,6 +101,7 @@ fn direct_call(
     a.mov(at(block::SAVED_RSP), rsp)?;
     a.mov(rsp, at(block::POINTER))?;
     enter(a)?;
+    a.set_label(behind)?;
     a.mov(rsp, at(block::SAVED_RSP))?;
     a.ret()
 }

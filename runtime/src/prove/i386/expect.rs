@@ -6,33 +6,25 @@
 use iced_x86::Mnemonic;
 use ntgate_gen::{Shape, Stub};
 
-use super::plan::{Entry, entry_of};
+use super::{I386, entry_of};
 use crate::nt::layout::{kpcr, mode, selector, shared, status, trap_frame, vector};
 use crate::nt::record::{self, KERNEL_POINTER, NO_HANDLER, PAST_END, fact};
-use crate::nt::{Image, Plan, Profile, Refusal, SetLayout, StubSet, SystemCallForm};
+use crate::nt::{Refusal, SetLayout, SystemCallForm};
+use crate::prove::entry::Entry;
+use crate::prove::guest::SetView;
+use crate::prove::verdict::{Expected, Want};
 
-/// The facts that every record has, and the arguments behind them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expected {
-    /// The facts, at the positions of [`fact`].
-    pub facts: [u32; fact::ARGUMENTS],
-    /// The first argument; each following one is larger by 1.
-    pub first_argument: u32,
+/// The facts of a record, and its first argument.
+struct Facts {
+    facts: [u32; fact::ARGUMENTS],
+    first_argument: u32,
 }
 
-/// A set of a boot, with all that its calls' expected values come from.
-#[derive(Debug, Clone, Copy)]
-pub struct SetView<'a> {
-    /// The guest's addresses.
-    pub profile: &'a Profile,
-    /// The plan as it should be: of unbroken stubs and tables.
-    pub plan: &'a Plan,
-    /// The image that ran.
-    pub image: &'a Image,
-    /// Which set.
-    pub index: usize,
-    /// Whether the guest uses SYSENTER.
-    pub sysenter: bool,
+impl From<Facts> for Expected {
+    fn from(facts: Facts) -> Self {
+        let wants = facts.facts.iter().map(|&value| Want::of(value.into()));
+        Self { facts: wants.collect(), first_argument: facts.first_argument.into() }
+    }
 }
 
 /// Where and how a call enters the kernel.
@@ -48,57 +40,36 @@ struct WayIn {
     pushed: u32,
 }
 
-impl<'a> SetView<'a> {
-    /// The set; `None` if there is none of that index.
-    #[must_use]
-    pub fn set(&self) -> Option<&'a StubSet> {
-        self.plan.sets.get(self.index)
-    }
-
+impl<'a> SetView<'a, I386> {
     fn layout(&self) -> Option<&'a SetLayout> {
         self.image.sets.get(self.index)
     }
 
     fn shape(&self) -> Option<Shape> {
-        self.set()?.stubs.first().map(|stub| stub.shape)
-    }
-
-    /// Whether the CPU can run the set.
-    #[must_use]
-    pub fn runs(&self) -> bool {
-        self.shape().is_some_and(|shape| entry_of(shape, self.sysenter).is_some())
-    }
-
-    /// The calls of the set in the order in which they are made.
-    #[must_use]
-    pub fn calls(&self) -> Vec<u32> {
-        let (Some(set), Some(layout)) = (self.set(), self.layout()) else {
-            return Vec::new();
-        };
-        let stubs = 0..u32::try_from(set.stubs.len()).unwrap_or(PAST_END);
-        let past_end = layout.past_end_address.map(|_| PAST_END);
-        stubs.chain(past_end).chain(layout.refusals.iter().map(|refusal| refusal.call)).collect()
+        self.set()?.shape()
     }
 
     /// What stands at SharedUserData+300h and what KiFastCallEntry will push, as the guest prints them.
-    #[must_use]
-    pub fn shared(&self) -> (u32, u32) {
-        let profile = self.profile;
-        match (self.form(), self.sysenter) {
-            (SystemCallForm::Code, true) => (CODE_FAST, profile.shared_code_return()),
-            (SystemCallForm::Code, false) => (CODE_INT, profile.shared_code_return()),
-            (_, true) => (profile.fast_system_call, profile.fast_system_call_ret()),
-            (_, false) => (profile.int_system_call, 0),
+    pub(super) fn shared(&self) -> [u32; 2] {
+        let profile = &self.guest.profile;
+        match (self.form(), self.cpu.sysenter) {
+            (SystemCallForm::Code, true) => [CODE_FAST, profile.shared_code_return()],
+            (SystemCallForm::Code, false) => [CODE_INT, profile.shared_code_return()],
+            (_, true) => [profile.fast_system_call, profile.fast_system_call_ret()],
+            (_, false) => [profile.int_system_call, 0],
         }
     }
 
     fn form(&self) -> SystemCallForm {
-        self.set().map_or(SystemCallForm::Unused, |set| set.form)
+        self.plan.sets.get(self.index).map_or(SystemCallForm::Unused, |set| set.form)
     }
 
     /// What the record of a call has to be; `None` if the set has no such call.
-    #[must_use]
-    pub fn expected(&self, call: u32) -> Option<Expected> {
+    pub(super) fn expected(&self, call: u32) -> Option<Expected> {
+        self.facts(call).map(Expected::from)
+    }
+
+    fn facts(&self, call: u32) -> Option<Facts> {
         let layout = self.layout()?;
         if call < PAST_END {
             let service = self.plan.services.get(call as usize)?;
@@ -109,7 +80,7 @@ impl<'a> SetView<'a> {
             return Some(self.served(call, &way_in, call, arguments));
         }
         if call == PAST_END {
-            let stub = self.set()?.past_end.as_ref()?;
+            let stub = self.set()?.past_end?;
             let way_in = self.through_stub(stub, layout.past_end_address?, 0)?;
             return Some(self.refused(call, &way_in, status::INVALID_SYSTEM_SERVICE));
         }
@@ -118,12 +89,12 @@ impl<'a> SetView<'a> {
     }
 
     fn through_stub(&self, stub: &Stub, address: u32, arguments: u32) -> Option<WayIn> {
-        let profile = self.profile;
-        let entry = entry_of(stub.shape, self.sysenter)?;
+        let profile = &self.guest.profile;
+        let entry = entry_of(stub.shape, self.cpu)?;
         let arg_pointer = self.layout()?.esp_before - 4 * arguments;
         let at_stub = arg_pointer - 4;
         let behind = address + offset_behind_entry(stub);
-        let (_, fast_return) = self.shared();
+        let [_, fast_return] = self.shared();
         // Behind the INT of KiIntSystemCall, which is `lea edx,[esp+8]; int 2Eh; ret`, four and two bytes.
         let int_return = match self.form() {
             SystemCallForm::Code => profile.shared_user + shared::SYSTEM_CALL + 6,
@@ -135,20 +106,20 @@ impl<'a> SetView<'a> {
             // The frame's EBP lies between.
             (Entry::Int2e, Shape::Int2eFrame) => (behind, at_stub - 4),
             (Entry::Int2e, _) => (int_return, at_stub - 4),
-            (Entry::Zw, _) => (behind, 0),
+            (Entry::Zw | Entry::Syscall, _) => (behind, 0),
         };
         Some(WayIn { entry, number: stub.number, arg_pointer, eip, esp, pushed: arguments })
     }
 
     /// A call of the harness without a stub.
-    fn bad_pointer(&self, refusal: &Refusal) -> Option<Expected> {
+    fn bad_pointer(&self, refusal: &Refusal) -> Option<Facts> {
         let symbol = |name: &str| self.image.symbols.iter().find(|symbol| symbol.name == name).map(|s| s.address);
-        let entry = entry_of(self.shape()?, self.sysenter)?;
+        let entry = entry_of(self.shape()?, self.cpu)?;
         let (eip, esp) = match entry {
-            Entry::Sysenter => (self.shared().1, refusal.pointer.wrapping_sub(8)),
+            Entry::Sysenter => (self.shared()[1], refusal.pointer.wrapping_sub(8)),
             Entry::Int2e => (symbol("ntgate!DirectInt")? + INT_LENGTH, self.layout()?.esp_before - 4),
             // `pushfd; push 8; call KiSystemService`
-            Entry::Zw => (symbol("nt!NtgateDirect")? + 8, 0),
+            Entry::Zw | Entry::Syscall => (symbol("nt!NtgateDirect")? + 8, 0),
         };
         let way_in = WayIn { entry, number: refusal.number, arg_pointer: refusal.pointer, eip, esp, pushed: 0 };
         if entry == Entry::Zw {
@@ -172,8 +143,8 @@ impl<'a> SetView<'a> {
     }
 
     /// The record of a call that a service routine served.
-    fn served(&self, call: u32, way_in: &WayIn, handler: u32, arguments: u32) -> Expected {
-        let set = u32::try_from(self.index).unwrap_or(u32::MAX);
+    fn served(&self, call: u32, way_in: &WayIn, handler: u32, arguments: u32) -> Facts {
+        let set = self.number();
         let mut expected = self.refused(call, way_in, record::status(handler, set));
         let kernel = way_in.entry == Entry::Zw;
         let layout = self.layout();
@@ -182,7 +153,7 @@ impl<'a> SetView<'a> {
             // Return address, EFLAGS, CS, EIP: the last is the frame's EIP field.
             esp - 0x10 - trap_frame::EIP
         } else {
-            self.profile.base_frame()
+            self.guest.profile.base_frame()
         };
         let facts = &mut expected.facts;
         facts[fact::HANDLER_RUNS] = 1;
@@ -198,10 +169,10 @@ impl<'a> SetView<'a> {
     }
 
     /// The record of a call that no service routine served.
-    fn refused(&self, call: u32, way_in: &WayIn, status: u32) -> Expected {
+    fn refused(&self, call: u32, way_in: &WayIn, status: u32) -> Facts {
         let layout = self.layout();
         let kernel = way_in.entry == Entry::Zw;
-        let set = u32::try_from(self.index).unwrap_or(u32::MAX);
+        let set = self.number();
         let mut facts = [0; fact::ARGUMENTS];
         let (code, stack, thread) = if kernel {
             (selector::R0_CODE, selector::R0_DATA, selector::R0_PCR)
@@ -210,7 +181,7 @@ impl<'a> SetView<'a> {
         };
         let exception_list = layout.map_or(kpcr::EXCEPTION_CHAIN_END, |layout| layout.exception_list);
         let esp_before = layout.map_or(0, |layout| layout.esp_before);
-        let (ecx, edx) = match (kernel, self.sysenter) {
+        let (ecx, edx) = match (kernel, self.cpu.sysenter) {
             // `pop edx; pop ecx; popfd; jmp edx`
             (true, _) => (selector::R0_CODE, way_in.eip),
             (false, true) => (way_in.esp, way_in.eip),
@@ -247,7 +218,7 @@ impl<'a> SetView<'a> {
         ] {
             facts[index] = value;
         }
-        Expected { facts, first_argument: record::first_argument(set, call) }
+        Facts { facts, first_argument: record::first_argument(set, call) }
     }
 }
 
@@ -263,7 +234,7 @@ const PAGE_FAULT_USER: u32 = 4;
 
 fn entry_mark(entry: Entry) -> u32 {
     match entry {
-        Entry::Int2e | Entry::Zw => trap_frame::BY_SYSTEM_SERVICE,
+        Entry::Int2e | Entry::Zw | Entry::Syscall => trap_frame::BY_SYSTEM_SERVICE,
         Entry::Sysenter => trap_frame::BY_FAST_CALL_ENTRY,
     }
 }

@@ -2,82 +2,100 @@
 //!
 //! ```text
 //! ntgate 1 profile srv2003 services 298 sets 7
-//! cpu cpuid 1 family 6 model 5 stepping 2 sep 1 sysenter 1         numbers in hexadecimal
+//! cpu cpuid 1 family 6 model 5 stepping 2 sep 1 sysenter 1         what the guest found out about its CPU
 //! set 3 shared-edx entry 7c95ed50 return 7c95ed54                  or: set 5 sysenter skipped
-//! c 00030000 00000001 ...                                          one call, facts as dwords
+//! c 00030000 00000001 ...                                          one call, facts of eight or sixteen digits
 //! end 3
-//! done 0000082c                                                    or: bugcheck and eight dwords
+//! done 0000082c                                                    or: bugcheck and eight numbers
 //! ```
 //!
 //! Nothing else may be in it, and in no other order: what a guest that went astray still prints must not pass for facts.
+//! [`Form`] says what is different from one guest to the other.
 
 use std::fmt;
 use std::ops::Range;
 
-use crate::nt::record::{MAX_ARGUMENTS, fact};
+use super::finding::What;
+
+/// What a guest's log looks like, where guests differ.
+#[derive(Debug)]
+pub(super) struct Form {
+    /// How many facts at the front of a record have eight digits; the others have sixteen.
+    pub(super) dwords: usize,
+    /// The fact that is the number of arguments behind the facts.
+    pub(super) argument_count: usize,
+    /// The position of the first argument.
+    pub(super) arguments: usize,
+    /// How many arguments a record may have.
+    pub(super) max_arguments: usize,
+    /// The facts that a call is judged by, each with its position.
+    pub(super) facts: &'static [(usize, What)],
+    /// What the first line of a set says.
+    pub(super) set_facts: [SetFact; 2],
+    /// Digits of the numbers behind `bugcheck`.
+    pub(super) bug_check: [usize; 8],
+}
+
+/// A number in the first line of a set.
+#[derive(Debug)]
+pub(super) struct SetFact {
+    /// The word before it.
+    pub(super) word: &'static str,
+    pub(super) digits: usize,
+    pub(super) what: What,
+}
+
+const DWORD: usize = 8;
+const QWORD: usize = 16;
+
+impl Form {
+    /// Digits of the fact at a position.
+    pub(super) const fn digits(&self, index: usize) -> usize {
+        if index < self.dwords { DWORD } else { QWORD }
+    }
+
+    /// A value as a fact at that position can hold it.
+    pub(super) const fn wrap(&self, index: usize, value: u64) -> u64 {
+        if index < self.dwords { value & 0xFFFF_FFFF } else { value }
+    }
+}
 
 /// A log, or the part of one before its first mistake.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Log {
+pub(super) struct Log {
     /// The guest's profile.
-    pub profile: String,
+    pub(super) profile: String,
     /// How many services the guest has.
-    pub services: u32,
+    pub(super) services: u32,
     /// How many sets the guest has.
-    pub set_count: u32,
-    /// What the guest found out about its CPU; `None` if it did not get that far.
-    pub cpu: Option<CpuFacts>,
+    pub(super) set_count: u32,
+    /// What the guest found out about its CPU: the words behind `cpu`; `None` if it did not get that far.
+    pub(super) cpu: Option<String>,
     /// The sets, in the order in which they ran.
-    pub sets: Vec<SetLog>,
+    pub(super) sets: Vec<SetLog>,
     /// How it ended; `None` if it did not.
-    pub end: Option<LogEnd>,
+    pub(super) end: Option<LogEnd>,
     records: Vec<Range<usize>>,
-    facts: Vec<u32>,
-}
-
-/// What CPUID told the guest. All zero on a CPU without.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CpuFacts {
-    /// Whether there is CPUID.
-    pub cpuid: bool,
-    /// The family.
-    pub family: u32,
-    /// The model, with the extended bits.
-    pub model: u32,
-    /// The stepping.
-    pub stepping: u32,
-    /// CPUID's SEP bit.
-    pub sep: bool,
-    /// Whether the guest uses SYSENTER.
-    pub sysenter: bool,
+    facts: Vec<u64>,
 }
 
 /// One set of a log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SetLog {
+pub(super) struct SetLog {
     /// Its index in the plan.
-    pub index: u32,
+    pub(super) index: u32,
     /// Its name.
-    pub label: String,
-    /// What stood in SharedUserData: `None` if the set was skipped.
-    pub shared: Option<SharedFacts>,
+    pub(super) label: String,
+    /// What its first line says: `None` if the set was skipped.
+    pub(super) facts: Option<[u64; 2]>,
     /// Whether its `end` line is there.
-    pub ended: bool,
+    pub(super) ended: bool,
     records: Range<usize>,
-}
-
-/// The dwords at SharedUserData+300h and what the kernel will push as the return address of a fast call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SharedFacts {
-    /// SystemCall.
-    pub entry: u32,
-    /// SystemCallReturn, 0 if the guest did not set it.
-    pub back: u32,
 }
 
 /// The last line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LogEnd {
+pub(super) enum LogEnd {
     /// Every set has run.
     Done,
     /// The kernel stopped.
@@ -86,92 +104,72 @@ pub enum LogEnd {
 
 /// What a bug check says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BugCheck {
-    /// The bug-check code.
-    pub code: u32,
-    /// The exception's vector.
-    pub vector: u32,
-    /// Its error code.
-    pub error: u32,
-    /// EIP.
-    pub eip: u32,
-    /// CR2.
-    pub cr2: u32,
-    /// ESP.
-    pub esp: u32,
-    /// CS.
-    pub cs: u32,
-    /// EFLAGS.
-    pub eflags: u32,
+pub(super) struct BugCheck {
+    /// Bug-check code, the exception's vector and error code, instruction pointer, CR2, stack pointer, CS, flags.
+    numbers: [u64; 8],
+    /// Digits of an address.
+    digits: usize,
 }
 
 impl fmt::Display for BugCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { code, vector, error, eip, cr2, .. } = self;
-        write!(f, "bug check {code:X}h: vector {vector:X}h, error {error:X}h, EIP {eip:08X}h, CR2 {cr2:08X}h")
+        let Self { numbers: [code, vector, error, ip, cr2, ..], digits } = *self;
+        let name = if digits == DWORD { "EIP" } else { "RIP" };
+        write!(
+            f,
+            "bug check {code:X}h: vector {vector:X}h, error {error:X}h, {name} {ip:0digits$X}h, CR2 {cr2:0digits$X}h"
+        )
     }
 }
 
-/// One call's facts, at the positions of [`fact`].
+/// One call's facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record<'a>(&'a [u32]);
+pub(super) struct Record<'a>(&'a [u64]);
 
 impl<'a> Record<'a> {
-    /// A record of these dwords.
-    ///
-    /// # Errors
-    ///
-    /// If there are fewer than a record has, or not as many arguments as it says.
-    pub fn new(dwords: &'a [u32]) -> Result<Self, LogProblem> {
-        let count = *dwords.get(fact::ARGUMENT_COUNT).ok_or(LogProblem::ShortRecord)? as usize;
-        if count > MAX_ARGUMENTS || dwords.len() != fact::ARGUMENTS + count {
+    /// A record of these facts: an error if there are fewer than a record has, or not as many arguments as it says.
+    pub(super) fn new(form: &Form, facts: &'a [u64]) -> Result<Self, LogProblem> {
+        let count = *facts.get(form.argument_count).ok_or(LogProblem::ShortRecord)?;
+        let fits = count <= form.max_arguments as u64;
+        if !fits || facts.len() as u64 != form.arguments as u64 + count {
             return Err(LogProblem::ArgumentCount);
         }
-        Ok(Self(dwords))
+        Ok(Self(facts))
     }
 
-    /// The fact at a position of [`fact`].
-    #[must_use]
-    pub fn fact(self, index: usize) -> u32 {
+    /// The fact at a position.
+    pub(super) fn fact(self, index: usize) -> u64 {
         self.0.get(index).copied().unwrap_or(0)
     }
 
     /// The arguments as the service routine saw them.
-    #[must_use]
-    pub fn arguments(self) -> &'a [u32] {
-        self.0.get(fact::ARGUMENTS..).unwrap_or(&[])
+    pub(super) fn arguments(self, form: &Form) -> &'a [u64] {
+        self.0.get(form.arguments..).unwrap_or(&[])
     }
 }
 
 impl Log {
     /// The records of a set, in the order in which they were made.
-    pub fn records<'a>(&'a self, set: &SetLog) -> impl Iterator<Item = Record<'a>> {
+    pub(super) fn records<'a>(&'a self, set: &SetLog) -> impl Iterator<Item = Record<'a>> {
         let ranges = self.records.get(set.records.clone()).unwrap_or(&[]);
         ranges.iter().filter_map(|range| self.facts.get(range.clone()).map(Record))
-    }
-
-    /// How many records there are.
-    #[must_use]
-    pub fn record_count(&self) -> usize {
-        self.records.len()
     }
 }
 
 /// A log with a mistake in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BrokenLog {
+pub(super) struct BrokenLog {
     /// The line, counted from 1.
-    pub line: usize,
+    pub(super) line: usize,
     /// What is wrong with it.
-    pub problem: LogProblem,
+    pub(super) problem: LogProblem,
     /// What came before it.
-    pub log: Box<Log>,
+    pub(super) log: Box<Log>,
 }
 
 /// What can be wrong with a line of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LogProblem {
+pub(super) enum LogProblem {
     /// The log ends within the line.
     CutOff,
     /// The log has no last line.
@@ -234,12 +232,8 @@ impl fmt::Display for BrokenLog {
 
 impl std::error::Error for BrokenLog {}
 
-/// Reads a log.
-///
-/// # Errors
-///
-/// At the first line that is not as it has to be; the error holds what came before.
-pub fn parse_log(bytes: &[u8]) -> Result<Log, BrokenLog> {
+/// Reads a log up to the first line that is not as it has to be; the error holds what came before.
+pub(super) fn parse_log(form: &Form, bytes: &[u8]) -> Result<Log, BrokenLog> {
     let mut log = Log::default();
     let mut number = 0;
     let mut rest = bytes;
@@ -250,7 +244,7 @@ pub fn parse_log(bytes: &[u8]) -> Result<Log, BrokenLog> {
             outcome = Err(LogProblem::CutOff);
             break;
         };
-        outcome = line(&mut log, number, &rest[..end]);
+        outcome = line(form, &mut log, number, &rest[..end]);
         rest = &rest[end + 1..];
     }
     if outcome.is_ok() && log.end.is_none() {
@@ -263,22 +257,23 @@ pub fn parse_log(bytes: &[u8]) -> Result<Log, BrokenLog> {
     }
 }
 
-fn line(log: &mut Log, number: usize, line: &[u8]) -> Result<(), LogProblem> {
+fn line(form: &Form, log: &mut Log, number: usize, line: &[u8]) -> Result<(), LogProblem> {
     if log.end.is_some() {
         return Err(LogProblem::AfterEnd);
     }
     if number > 2
-        && let Some(dwords) = line.strip_prefix(b"c")
+        && let Some(facts) = line.strip_prefix(b"c")
     {
-        return record(log, dwords);
+        return record(form, log, facts);
     }
     let text = std::str::from_utf8(line).map_err(|_| LogProblem::Unknown)?;
     let words: Vec<&str> = text.split(' ').collect();
     match (number, words.as_slice()) {
         (1, words) => header(log, words).ok_or(LogProblem::Header),
-        (_, ["bugcheck", facts @ ..]) => bug_check(log, facts).ok_or(LogProblem::End),
-        (2, words) => cpu(log, words).ok_or(LogProblem::Cpu),
-        (_, ["set", facts @ ..]) => set(log, facts),
+        (_, ["bugcheck", facts @ ..]) => bug_check(form, log, facts).ok_or(LogProblem::End),
+        (2, ["cpu", ..]) => cpu(log, text),
+        (2, _) => Err(LogProblem::Cpu),
+        (_, ["set", facts @ ..]) => set(form, log, facts),
         (_, ["end", index]) => end_of_set(log, index).ok_or(LogProblem::EndOfSet),
         (_, ["done", count]) => done(log, count),
         _ => Err(LogProblem::Unknown),
@@ -295,30 +290,16 @@ fn header(log: &mut Log, words: &[&str]) -> Option<()> {
     Some(())
 }
 
-fn cpu(log: &mut Log, words: &[&str]) -> Option<()> {
-    log.cpu = Some(match words {
-        ["cpu", "cpuid", "0"] => CpuFacts::default(),
-        ["cpu", "cpuid", "1", "family", f, "model", m, "stepping", s, "sep", sep, "sysenter", sysenter] => CpuFacts {
-            cpuid: true,
-            family: short_hex(f)?,
-            model: short_hex(m)?,
-            stepping: short_hex(s)?,
-            sep: bit(sep)?,
-            sysenter: bit(sysenter)?,
-        },
-        _ => return None,
-    });
-    Some(())
+/// What it has to say is for the judge.
+fn cpu(log: &mut Log, line: &str) -> Result<(), LogProblem> {
+    log.cpu = line.strip_prefix("cpu ").map(str::to_owned);
+    if log.cpu.is_some() { Ok(()) } else { Err(LogProblem::Cpu) }
 }
 
-fn set(log: &mut Log, words: &[&str]) -> Result<(), LogProblem> {
-    let (index, label, shared) = match words {
+fn set(form: &Form, log: &mut Log, words: &[&str]) -> Result<(), LogProblem> {
+    let (index, label, facts) = match words {
         [index, label, "skipped"] => (index, label, None),
-        [index, label, "entry", entry, "return", back] => {
-            let entry = dword(entry.as_bytes()).ok_or(LogProblem::Set)?;
-            let back = dword(back.as_bytes()).ok_or(LogProblem::Set)?;
-            (index, label, Some(SharedFacts { entry, back }))
-        }
+        [index, label, facts @ ..] => (index, label, Some(set_facts(form, facts).ok_or(LogProblem::Set)?)),
         _ => return Err(LogProblem::Set),
     };
     let index = decimal(index).ok_or(LogProblem::Set)?;
@@ -326,17 +307,28 @@ fn set(log: &mut Log, words: &[&str]) -> Result<(), LogProblem> {
         return Err(LogProblem::SetInSet);
     }
     let at = log.records.len();
-    let ended = shared.is_none();
-    log.sets.push(SetLog { index, label: (*label).to_owned(), shared, ended, records: at..at });
+    let ended = facts.is_none();
+    log.sets.push(SetLog { index, label: (*label).to_owned(), facts, ended, records: at..at });
     Ok(())
 }
 
-fn record(log: &mut Log, dwords: &[u8]) -> Result<(), LogProblem> {
+/// Each number behind its word.
+fn set_facts(form: &Form, words: &[&str]) -> Option<[u64; 2]> {
+    let [first, second] = &form.set_facts;
+    let value =
+        |fact: &SetFact, word: &str, digits: &str| (fact.word == word).then(|| hex(digits.as_bytes(), fact.digits))?;
+    match words {
+        [a, x, b, y] => Some([value(first, a, x)?, value(second, b, y)?]),
+        _ => None,
+    }
+}
+
+fn record(form: &Form, log: &mut Log, line: &[u8]) -> Result<(), LogProblem> {
     let Some(open) = log.sets.last_mut().filter(|set| !set.ended) else {
         return Err(LogProblem::RecordOutsideSet);
     };
     let start = log.facts.len();
-    let result = facts(&mut log.facts, dwords).and_then(|()| Record::new(&log.facts[start..]).map(|_| ()));
+    let result = facts(form, &mut log.facts, line).and_then(|()| Record::new(form, &log.facts[start..]).map(|_| ()));
     if let Err(problem) = result {
         log.facts.truncate(start);
         return Err(problem);
@@ -346,17 +338,22 @@ fn record(log: &mut Log, dwords: &[u8]) -> Result<(), LogProblem> {
     Ok(())
 }
 
-/// ` 00030000 00000001 ...`: each dword has a blank in front.
-fn facts(facts: &mut Vec<u32>, dwords: &[u8]) -> Result<(), LogProblem> {
-    const WIDTH: usize = 9;
-    let (chunks, rest) = dwords.as_chunks::<WIDTH>();
-    if !rest.is_empty() {
+/// ` 00030000 00000001 ... fffff88002007e70`: each number has a blank in front.
+fn facts(form: &Form, facts: &mut Vec<u64>, line: &[u8]) -> Result<(), LogProblem> {
+    const WIDTH: usize = DWORD + 1;
+    const WIDE: usize = QWORD + 1;
+    let narrow = form.dwords.saturating_mul(WIDTH).min(line.len());
+    let (dwords, rest) = line[..narrow].as_chunks::<WIDTH>();
+    let (qwords, wide_rest) = line[narrow..].as_chunks::<WIDE>();
+    if !rest.is_empty() || !wide_rest.is_empty() {
         return Err(LogProblem::Digits);
     }
-    facts.reserve(chunks.len());
-    for [blank, digits @ ..] in chunks {
-        let value = dword(digits).filter(|_| *blank == b' ').ok_or(LogProblem::Digits)?;
-        facts.push(value);
+    facts.reserve(dwords.len() + qwords.len());
+    for [blank, digits @ ..] in dwords {
+        facts.push(hex(digits, DWORD).filter(|_| *blank == b' ').ok_or(LogProblem::Digits)?);
+    }
+    for [blank, digits @ ..] in qwords {
+        facts.push(hex(digits, QWORD).filter(|_| *blank == b' ').ok_or(LogProblem::Digits)?);
     }
     Ok(())
 }
@@ -369,23 +366,25 @@ fn end_of_set(log: &mut Log, index: &str) -> Option<()> {
 }
 
 fn done(log: &mut Log, count: &str) -> Result<(), LogProblem> {
-    let count = dword(count.as_bytes()).ok_or(LogProblem::End)?;
+    let count = hex(count.as_bytes(), DWORD).ok_or(LogProblem::End)?;
     if log.sets.last().is_some_and(|last| !last.ended) {
         return Err(LogProblem::EndOfSet);
     }
-    if count as usize != log.records.len() {
+    if count != log.records.len() as u64 {
         return Err(LogProblem::RecordCount);
     }
     log.end = Some(LogEnd::Done);
     Ok(())
 }
 
-fn bug_check(log: &mut Log, words: &[&str]) -> Option<()> {
-    let dwords: Option<Vec<u32>> = words.iter().map(|word| dword(word.as_bytes())).collect();
-    let [code, vector, error, eip, cr2, esp, cs, eflags] = dwords?[..] else {
-        return None;
-    };
-    log.end = Some(LogEnd::BugCheck(BugCheck { code, vector, error, eip, cr2, esp, cs, eflags }));
+fn bug_check(form: &Form, log: &mut Log, words: &[&str]) -> Option<()> {
+    let words: &[&str; 8] = words.try_into().ok()?;
+    let mut numbers = [0; 8];
+    for ((number, word), &digits) in numbers.iter_mut().zip(words).zip(&form.bug_check) {
+        *number = hex(word.as_bytes(), digits)?;
+    }
+    let digits = form.bug_check.into_iter().max().unwrap_or(DWORD);
+    log.end = Some(LogEnd::BugCheck(BugCheck { numbers, digits }));
     Some(())
 }
 
@@ -394,30 +393,16 @@ fn decimal(word: &str) -> Option<u32> {
     word.bytes().all(|byte| byte.is_ascii_digit()).then(|| word.parse().ok())?
 }
 
-fn short_hex(word: &str) -> Option<u32> {
-    let digits = word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    digits.then(|| u32::from_str_radix(word, 16).ok())?
-}
-
-fn bit(word: &str) -> Option<bool> {
-    match word {
-        "0" => Some(false),
-        "1" => Some(true),
-        _ => None,
-    }
-}
-
-/// Exactly eight lower-case digits.
-fn dword(digits: &[u8]) -> Option<u32> {
-    let digits: &[u8; 8] = digits.try_into().ok()?;
+/// Exactly so many lower-case digits, at most sixteen.
+fn hex(digits: &[u8], count: usize) -> Option<u64> {
     let mut value = 0;
     let mut bad = 0;
     for &digit in digits {
         let nibble = NIBBLES[usize::from(digit)];
         bad |= nibble;
-        value = value << 4 | u32::from(nibble & 0xF);
+        value = value << 4 | u64::from(nibble & 0xF);
     }
-    (bad < 0x10).then_some(value)
+    (bad < 0x10 && digits.len() == count).then_some(value)
 }
 
 /// The value of each byte as a digit; 10h if it is none.

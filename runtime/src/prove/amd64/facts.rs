@@ -1,0 +1,91 @@
+//! The facts that a 64-bit call is judged by.
+
+use crate::nt::amd64::record::{DWORDS, MAX_ARGUMENTS, fact};
+use crate::prove::finding::What;
+use crate::prove::log::{Form, SetFact};
+
+/// What the guest's log looks like.
+pub(super) const FORM: Form = Form {
+    dwords: DWORDS,
+    argument_count: fact::ARGUMENT_COUNT,
+    arguments: fact::ARGUMENTS,
+    max_arguments: MAX_ARGUMENTS,
+    facts: &FACTS,
+    set_facts: [
+        SetFact { word: "lstar", digits: 16, what: What::new(5, "lstar", "MSR C0000082h (LSTAR)") },
+        SetFact { word: "shared", digits: 8, what: What::new(5, "shared-system-call", "SharedUserData.SystemCall") },
+    ],
+    bug_check: [8, 8, 8, 16, 16, 16, 8, 8],
+};
+
+const HOME: &str = "home area of the caller after the call";
+
+/// Every fact of a record but the call that it is about, and a padding.
+const FACTS: [(usize, What); 63] = [
+    (fact::HANDLER_RUNS, What::new(1, "handler-runs", "calls of a service routine")),
+    (fact::HANDLER, What::HANDLER),
+    (fact::NUMBER, What::new(1, "number", "service number at dispatch")),
+    (
+        fact::ENTRY,
+        What::new(5, "entry", "kernel entry (1 syscall, 2 gate, 3 KiServiceInternal, 4 ReactOS, 5 ReactOS Zw)"),
+    ),
+    (fact::EXIT, What::new(5, "exit", "way out (1 SYSRET, 2 IRET, 3 RET)")),
+    (fact::FRAME_CS_SS, What::new(5, "saved-cs-ss", "SS:CS in the trap frame")),
+    (fact::FRAME_RFLAGS, What::new(5, "saved-rflags", "RFLAGS in the trap frame")),
+    (fact::PREVIOUS_MODE, What::new(6, "previous-mode", "PreviousMode in the routine")),
+    (fact::FRAME_PREVIOUS_MODE, What::new(6, "saved-previous-mode", "PreviousMode in the trap frame")),
+    (fact::RESERVED, What::new(2, "reserved", "stack reserved for arguments")),
+    (fact::STACK_ARGUMENTS, What::new(2, "stack-arguments", "stack arguments copied")),
+    (fact::RSP_ALIGNMENT, What::new(6, "stack-alignment", "RSP modulo 16 at the routine")),
+    (fact::KERNEL_MXCSR, What::new(6, "kernel-mxcsr", "MXCSR in the routine")),
+    (fact::SYSTEM_CALL_NUMBER, What::new(6, "thread-number", "KTHREAD.SystemCallNumber")),
+    (fact::MXCSR, What::new(4, "mxcsr", "MXCSR after the call")),
+    (fact::RFLAGS, What::new(4, "rflags", "RFLAGS after the call")),
+    (fact::CS_SS, What::new(4, "cs-ss", "SS:CS after the call")),
+    (fact::DS_ES, What::new(4, "ds-es", "ES:DS after the call")),
+    (fact::FS_GS, What::new(4, "fs-gs", "GS:FS after the call")),
+    (fact::CALLBACKS, What::new(5, "callbacks", "runs of the instrumentation callback")),
+    (fact::XMM_KEPT, What::new(4, "xmm-kept", "XMM registers that kept their values")),
+    (fact::XMM_ZERO, What::new(5, "xmm-zero", "XMM registers that are zero after the call")),
+    (fact::AFTER_PREVIOUS_MODE, What::new(6, "previous-mode-after", "PreviousMode after the call").lasting()),
+    (fact::FAULT_VECTOR, What::new(5, "fault-vector", "fault in ring 3 (vector + 1)")),
+    (fact::FAULT_ERROR, What::new(5, "fault-error", "error code of the fault")),
+    (fact::ARGUMENT_COUNT, What::new(2, "argument-count", "arguments seen by the routine")),
+    (fact::R10_AT_ENTRY, What::new(2, "r10-at-entry", "R10 at kernel entry (argument 1)")),
+    (fact::RCX_AT_ENTRY, What::new(5, "rcx-at-entry", "RCX at kernel entry")),
+    (fact::R11_AT_ENTRY, What::new(5, "r11-at-entry", "R11 at kernel entry")),
+    (fact::FRAME_RIP, What::new(5, "saved-rip", "RIP in the trap frame")),
+    (fact::FRAME_RSP, What::new(5, "saved-rsp", "RSP in the trap frame")),
+    (fact::FRAME, What::new(6, "frame", "address of the trap frame")),
+    (fact::TRAP_FRAME, What::new(6, "thread-frame", "KTHREAD.TrapFrame in the routine")),
+    (fact::FRAME_LINK, What::new(6, "frame-link", "link to the previous trap frame")),
+    (fact::FIRST_ARGUMENT, What::new(2, "thread-argument", "KTHREAD.FirstArgument")),
+    (fact::RAX, What::new(4, "status", "RAX after the call")),
+    (fact::RCX, What::new(5, "exit-rcx", "RCX after the call (way out)")),
+    (fact::RDX, What::new(5, "exit-rdx", "RDX after the call (way out)")),
+    (fact::RBX, What::new(4, "rbx", "RBX after the call")),
+    (fact::RSI, What::new(4, "rsi", "RSI after the call")),
+    (fact::RDI, What::new(4, "rdi", "RDI after the call")),
+    (fact::RBP, What::new(4, "rbp", "RBP after the call")),
+    (fact::R8, What::new(5, "exit-r8", "R8 after the call (way out)")),
+    (fact::R9, What::new(5, "exit-r9", "R9 after the call (way out)")),
+    (fact::R10, What::new(5, "exit-r10", "R10 after the call (way out)")),
+    (fact::R11, What::new(5, "exit-r11", "R11 after the call (way out)")),
+    (fact::R12, What::new(4, "r12", "R12 after the call")),
+    (fact::R13, What::new(4, "r13", "R13 after the call")),
+    (fact::R14, What::new(4, "r14", "R14 after the call")),
+    (fact::R15, What::new(4, "r15", "R15 after the call")),
+    (fact::RSP, What::new(3, "stack-after", "RSP after the call")),
+    (fact::RSP_BEFORE, What::new(0, "stack-before", "RSP before the call")),
+    (fact::GS_SELF, What::new(4, "gs-base", "structure that GS shows after the call")),
+    (fact::CALLBACK_R10, What::new(5, "callback-r10", "R10 as the instrumentation callback got it")),
+    (fact::HOME, What::new(4, "home", HOME)),
+    (fact::HOME + 1, What::new(4, "home", HOME)),
+    (fact::HOME + 2, What::new(4, "home", HOME)),
+    (fact::HOME + 3, What::new(4, "home", HOME)),
+    (fact::AFTER_TRAP_FRAME, What::new(6, "thread-frame-after", "KTHREAD.TrapFrame after the call").lasting()),
+    (fact::AFTER_RSP_BASE, What::new(6, "rsp-base-after", "KPRCB.RspBase after the call").lasting()),
+    (fact::AFTER_RSP0, What::new(6, "rsp0-after", "TSS.Rsp0 after the call").lasting()),
+    (fact::FAULT_RIP, What::new(5, "fault-rip", "RIP of the fault")),
+    (fact::FAULT_CR2, What::new(5, "fault-cr2", "CR2 of the fault")),
+];
