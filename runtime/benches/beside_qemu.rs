@@ -11,6 +11,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use ntgate_runtime::machine::{Exit, Machine, cpuid};
+use support::Way;
 
 /// Round trips timed; enough that QEMU's start does not matter.
 const ROUNDS: u32 = 2_000_000;
@@ -18,20 +19,23 @@ const ROUNDS: u32 = 2_000_000;
 const REPEATS: usize = 3;
 
 fn main() -> ExitCode {
-    if Command::new("qemu-system-i386").arg("--version").stdout(Stdio::null()).status().is_err() {
-        println!("beside_qemu: no qemu-system-i386 on PATH (package qemu-system-x86); nothing to compare with");
-        return ExitCode::SUCCESS;
+    for way in &support::WAYS {
+        let program = way.qemu.0;
+        if Command::new(program).arg("--version").stdout(Stdio::null()).status().is_err() {
+            println!("beside_qemu: no {program} on PATH (package qemu-system-x86); nothing to compare with");
+            return ExitCode::SUCCESS;
+        }
     }
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("image.elf");
-    println!("{:<10} {:>12} {:>12} {:>8}", "way in", "ntgate", "QEMU TCG", "ratio");
-    for (name, shape, form) in support::WAYS {
-        let few = support::image(shape, form, 1).elf;
-        let many = support::image(shape, form, ROUNDS + 1).elf;
-        let ours = least(|| bundled(&many).saturating_sub(bundled(&few)));
-        let theirs = least(|| qemu(&path, &many).saturating_sub(qemu(&path, &few)));
+    println!("{:<12} {:>12} {:>12} {:>8}", "way in", "ntgate", "QEMU TCG", "ratio");
+    for way in support::WAYS {
+        let few = (way.image)(1);
+        let many = (way.image)(ROUNDS + 1);
+        let ours = least(|| bundled(&way, &many).saturating_sub(bundled(&way, &few)));
+        let theirs = least(|| qemu(&way, &path, &many).saturating_sub(qemu(&way, &path, &few)));
         let (ours, theirs) = (per_round(ours), per_round(theirs));
-        println!("{name:<10} {ours:>9.1} ns {theirs:>9.1} ns {:>8.2}", ours / theirs);
+        println!("{:<12} {ours:>9.1} ns {theirs:>9.1} ns {:>8.2}", way.name, ours / theirs);
     }
     ExitCode::SUCCESS
 }
@@ -44,19 +48,19 @@ fn per_round(time: Duration) -> f64 {
     time.as_secs_f64() * 1e9 / f64::from(ROUNDS)
 }
 
-fn bundled(elf: &[u8]) -> Duration {
+fn bundled(way: &Way, elf: &[u8]) -> Duration {
     let start = Instant::now();
-    let mut machine = Machine::new(cpuid::Model::by_name("pentium2").expect("it is there"), 64 << 20);
+    let mut machine = Machine::new(cpuid::Model::by_name(way.cpu).expect("it is there"), 64 << 20);
     machine.load(elf).expect("it is an image");
     assert_eq!(machine.run(u64::MAX), Exit::Port(0));
     start.elapsed()
 }
 
-fn qemu(path: &Path, elf: &[u8]) -> Duration {
+fn qemu(way: &Way, path: &Path, elf: &[u8]) -> Duration {
     std::fs::write(path, elf).expect("it can be written");
     let start = Instant::now();
-    let status = Command::new("qemu-system-i386")
-        .args(["-display", "none", "-no-reboot", "-nodefaults", "-cpu", "pentium2", "-m", "64"])
+    let status = Command::new(way.qemu.0)
+        .args(["-display", "none", "-no-reboot", "-nodefaults", "-cpu", way.qemu.1, "-m", "64"])
         .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel"])
         .arg(path)
         .status()

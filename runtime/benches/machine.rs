@@ -59,13 +59,11 @@ fn instructions(c: &mut Criterion) {
 }
 
 /// Time of `rounds` round trips, boot not counted: the difference between two images.
-fn round_trips(name: &str, rounds: u64) -> Duration {
-    let (_, shape, form) = support::WAYS.into_iter().find(|way| way.0 == name).expect("it is one of them");
+fn round_trips(way: &support::Way, rounds: u64) -> Duration {
     let time = |rounds: u32| {
-        let image = support::image(shape, form, rounds);
-        let model = cpuid::Model::by_name("pentium2").expect("it is there");
+        let model = cpuid::Model::by_name(way.cpu).expect("it is there");
         let mut machine = Machine::new(model, 16 << 20);
-        machine.load(&image.elf).expect("it is an image");
+        machine.load(&(way.image)(rounds)).expect("it is an image");
         let start = Instant::now();
         assert_eq!(machine.run(u64::MAX), Exit::Port(0), "{}", String::from_utf8_lossy(machine.console()));
         start.elapsed()
@@ -77,8 +75,8 @@ fn round_trips(name: &str, rounds: u64) -> Duration {
 fn round_trip(c: &mut Criterion) {
     let mut group = c.benchmark_group("round_trip_9_arguments");
     group.throughput(Throughput::Elements(1));
-    for (name, ..) in support::WAYS {
-        group.bench_function(name, |b| b.iter_custom(|rounds| round_trips(name, rounds)));
+    for way in support::WAYS {
+        group.bench_function(way.name, |b| b.iter_custom(|rounds| round_trips(&way, rounds)));
     }
     group.finish();
 }
