@@ -162,7 +162,9 @@ const COMMON: Profile = Profile {
     boot_physical: 0x0010_0000,
 };
 
-/// Windows 7 (6.1) for x64. Offsets: ReactOS `sdk/include/ndk/tests/win7_x64.c` and the public symbols.
+/// Windows 7 (6.1) for x64. `KTHREAD`: ReactOS `sdk/include/ndk/tests/win7_x64.c`. `KPROCESS`: Geoff Chappell, "KPROCESS"
+/// (geoffchappell.com, `studies/windows/km/ntoskrnl/inc/ntos/ke/kprocess`), who has it from Microsoft's symbol files. The
+/// counter: public disassemblies of its KiSystemCall64, `inc dword ptr gs:2238h`.
 pub const WIN7_X64: Profile = Profile {
     name: "win7-x64",
     major_version: 6,
@@ -202,7 +204,8 @@ pub const WIN7_X64: Profile = Profile {
     ..COMMON
 };
 
-/// Windows 10 (10.0) for x64. Offsets: ReactOS `sdk/include/ndk/tests/win10_x64.c` and the public symbols.
+/// Windows 10 (10.0) for x64, an early build. `KTHREAD`: ReactOS `sdk/include/ndk/tests/win10_x64.c`. `KPROCESS` and the
+/// counter: as for [`WIN7_X64`]; both moved from build to build.
 pub const WIN10_X64: Profile = Profile {
     name: "win10-x64",
     major_version: 10,
