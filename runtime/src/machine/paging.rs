@@ -61,9 +61,17 @@ impl Tlb {
         Self { entries: Self::EMPTY, current: 0 }
     }
 
+    /// Which of the entries a page has. Neighbours do not meet, nor do the first pages of regions at round addresses,
+    /// which is where kernels have theirs.
+    #[inline(always)]
+    fn index(linear: u64) -> usize {
+        let page = linear / PAGE;
+        (page ^ page >> 4) as usize % ENTRIES
+    }
+
     #[inline(always)]
     fn slot(user: bool, linear: u64) -> usize {
-        usize::from(user) * ENTRIES | (linear / PAGE) as usize % ENTRIES
+        usize::from(user) * ENTRIES | Self::index(linear)
     }
 
     /// The entry for an access with these rights.
@@ -75,7 +83,7 @@ impl Tlb {
     /// The entry for an access with the rights of the current privilege level.
     #[inline(always)]
     pub(crate) fn current(&self, linear: u64) -> &TlbEntry {
-        &self.entries[((linear / PAGE) as usize % ENTRIES | self.current) % (2 * ENTRIES)]
+        &self.entries[(Self::index(linear) | self.current) % (2 * ENTRIES)]
     }
 
     /// Makes user or supervisor rights the current ones.

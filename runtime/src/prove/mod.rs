@@ -1,7 +1,7 @@
 //! The proof: every stub, called on every CPU that reaches another way into the kernel, judged by what the guest logs.
 //!
-//! [`prove`] takes a list, builds one image with all shapes, boots it on every CPU model and compares each fact of
-//! each call ([`What`]) with what the list says. The guest judges nothing, and the judge has no part in the run: the
+//! [`prove`] takes a list, builds an image for each profile that a shape belongs to, boots it on every CPU model and compares
+//! each fact of each call ([`What`]) with what the list says. The guest judges nothing, and the judge has no part in the run: the
 //! log is all there is between them. So the same judge serves for QEMU.
 //!
 //! ```
@@ -18,9 +18,12 @@
 //! 1. the number at dispatch is the list's, and the routine of that name ran, once;
 //! 2. every argument arrived, in order, and no more than the argument table says was copied;
 //! 3. the stack pointer after the call is the one before the arguments were pushed;
-//! 4. the status came back, and registers, segment registers and flags are what they were;
+//! 4. the status came back, and non-volatile registers, segment registers and flags are what they were;
 //! 5. the way in was the intended one, and the way out fits it;
 //! 6. PreviousMode was right, the kernel stack is balanced, the chain of trap frames restored.
+//!
+//! The guests of i386 and amd64 differ in their records, and so in what is expected of them; plans, boots, judge and report
+//! are the same.
 //!
 //! [`Options::mutate`] proves the prover: it breaks each stub in every way of [`Mutation`] and demands that each mutant
 //! is rejected.
