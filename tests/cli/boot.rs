@@ -132,3 +132,26 @@ fn a_c_program_prints_what_it_prints_natively() {
     let outcome = sandbox.run(&["boot", "program.elf"]).status(21 << 1 | 1).no_stderr();
     assert_eq!(outcome.stdout(), String::from_utf8_lossy(&expected));
 }
+
+#[test]
+#[ignore = "needs gcc for x86-64, objcopy and qemu-system-x86_64"]
+fn a_c_program_that_enters_long_mode_prints_what_qemu_prints() {
+    let sandbox = Sandbox::new();
+    let flags = ["-m64", "-O2", "-march=core2", "-ffreestanding", "-nostdlib", "-static", "-fno-pie", "-no-pie"];
+    let more = ["-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-mno-red-zone", "-mno-ssse3"];
+    let link = ["-Wl,-T,link.ld,--build-id=none", "start64.S", "program.c", "-lgcc"];
+    let wide = c_program(&sandbox, &[&flags[..], &more, &link].concat(), "wide.elf");
+    let mut objcopy = Command::new("objcopy");
+    let status = objcopy.args(["-O", "elf32-i386"]).arg(wide).arg(sandbox.path("program.elf")).status();
+    assert!(status.expect("objcopy is on PATH").success());
+    // What the program gives to the exit port, as QEMU and ntgate make a status of it.
+    let status = 21 << 1 | 1;
+    let mut qemu = Command::new("qemu-system-x86_64");
+    qemu.args(["-display", "none", "-no-reboot", "-debugcon", "stdio"]).stdin(std::process::Stdio::null());
+    qemu.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4", "-kernel"]).arg(sandbox.path("program.elf"));
+    let expected = qemu.output().expect("qemu-system-x86_64 is on PATH");
+    assert_eq!(expected.status.code(), Some(status));
+    let outcome = sandbox.run(&["boot", "program.elf"]).status(status).no_stderr();
+    assert_eq!(outcome.stdout(), String::from_utf8_lossy(&expected.stdout));
+    assert_eq!(outcome.stdout().lines().count(), 9);
+}
