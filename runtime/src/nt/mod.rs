@@ -15,6 +15,7 @@ mod assembly;
 mod block;
 mod error;
 pub mod i386;
+pub mod lists;
 mod memory;
 mod paging;
 pub(crate) mod request;
