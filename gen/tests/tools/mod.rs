@@ -39,3 +39,20 @@ pub(crate) fn run(directory: &TempDir, program: &str, args: &[&str]) -> String {
 pub(crate) fn write(directory: &TempDir, name: &str, bytes: &[u8]) {
     std::fs::write(directory.path().join(name), bytes).expect("it can be written");
 }
+
+/// The name of a tool that Debian has with its version (`llvm-ml-14`) or a suffix only (`winebuild-stable`), or as it is.
+#[allow(dead_code, reason = "each test file has its own tools")]
+pub(crate) fn find(name: &str) -> String {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let files = std::env::split_paths(&paths).filter_map(|path| std::fs::read_dir(path).ok()).flatten().flatten();
+    let names = files.map(|file| file.file_name().to_string_lossy().into_owned());
+    let suffixed = format!("{name}-");
+    // The shortest is the one without a suffix.
+    let is_it = |found: &String| {
+        found == name
+            || found
+                .strip_prefix(&suffixed)
+                .is_some_and(|rest| rest == "stable" || rest.chars().all(|c| c.is_ascii_digit()))
+    };
+    names.filter(is_it).min_by_key(String::len).unwrap_or_else(|| panic!("{name} is not there"))
+}
