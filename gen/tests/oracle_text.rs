@@ -97,7 +97,7 @@ fn nasm_makes_our_bytes() {
     for list in lists() {
         for shape in x86_shapes() {
             // ELF of i386 has the addend in the field, the others have it elsewhere or none.
-            let formats = match shape.arch() {
+            let formats: [(_, i32); 2] = match shape.arch() {
                 Arch::I386 => [("win32", 0), ("elf32", -4)],
                 _ => [("win64", 0), ("elf64", 0)],
             };
@@ -141,7 +141,7 @@ fn rustc_makes_our_bytes() {
     let directory = tempfile::tempdir().expect("a directory");
     let [default, stress] = lists();
     for shape in x86_shapes() {
-        let (target, open) = match shape.arch() {
+        let (target, open): (_, i32) = match shape.arch() {
             Arch::I386 => ("i686-unknown-linux-gnu", -4),
             _ => ("x86_64-unknown-linux-gnu", 0),
         };

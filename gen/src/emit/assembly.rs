@@ -1,5 +1,7 @@
 //! What the assembler formats share: the head, the symbols from outside, the stubs one after another.
 
+use std::collections::HashSet;
+
 use super::bin::{ALIGN_POWER, filler};
 use super::writer::AsmWriter;
 use super::{Error, Stubs};
@@ -16,20 +18,11 @@ pub(super) fn push_head(out: &mut AsmWriter, stubs: &Stubs, moves: Option<Encodi
     ));
 }
 
-/// The symbols that the stubs refer to and that are not among them, in the order of their first use; whether each is
-/// called or jumped to.
-pub(super) fn outside(stubs: &Stubs) -> Vec<(&str, bool)> {
-    let mut found: Vec<(&str, bool)> = Vec::new();
-    for stub in &stubs.stubs {
-        for relocation in &stub.relocations {
-            let is_code =
-                stub.instructions.get(relocation.instruction).is_some_and(|at| !at.is_ip_rel_memory_operand());
-            if !found.iter().any(|&(symbol, _)| symbol == relocation.symbol) {
-                found.push((&relocation.symbol, is_code));
-            }
-        }
-    }
-    found
+/// The symbols that the stubs refer to and that are not among them, in the order of their first use.
+pub(super) fn outside(stubs: &Stubs) -> Vec<&str> {
+    let mut seen = HashSet::new();
+    let symbols = stubs.stubs.iter().flat_map(|stub| &stub.relocations).map(|relocation| relocation.symbol.as_str());
+    symbols.filter(|&symbol| seen.insert(symbol)).collect()
 }
 
 /// All stubs, each with its comment and its symbols.

@@ -5,7 +5,7 @@ use iced_x86::Code;
 use super::c_dialect::Dialect;
 use super::comment::{c_comment, with_name};
 use super::lines::Lines;
-use super::params::{names, plain_type, typed};
+use super::params::{plain_type, usable_names};
 use crate::model::{Arch, Service, ServiceList};
 use crate::stub::{self, Shape, Syntax};
 use crate::table::REGISTER_ARGS;
@@ -83,7 +83,7 @@ fn push_prototypes(out: &mut Lines, dialect: &Dialect, list: &ServiceList) {
             }
         };
         let words = dialect.slots(service);
-        match typed_params(service, dialect.arch) {
+        match typed_params(service) {
             Some(params) if params != words => {
                 out.line("#ifdef NTGATE_HAVE_TYPES");
                 declare(out, &params);
@@ -96,10 +96,10 @@ fn push_prototypes(out: &mut Lines, dialect: &Dialect, list: &ServiceList) {
     }
 }
 
-/// The parameters by the signature, if there is one that agrees with the count.
-fn typed_params(service: &Service, arch: Arch) -> Option<String> {
-    typed(service)?;
-    let params = service.signature()?.iter().zip(names(service, arch)).map(|(param, name)| {
+/// The parameters by the signature, if there is one.
+fn typed_params(service: &Service) -> Option<String> {
+    let signature = service.signature()?;
+    let params = signature.iter().zip(usable_names(signature)).map(|(param, name)| {
         let ty = plain_type(param).replace("* *", "**").replace("* *", "**");
         match name {
             Some(name) if ty.ends_with('*') => format!("{ty}{name}"),

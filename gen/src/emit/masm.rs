@@ -3,7 +3,7 @@
 //! The two differ in which encoding of a move between registers they take. Where no encoding is asked for the move is
 //! written as what it is and the assembler chooses; where one is, it is written as bytes.
 
-use super::writer::{AsmWriter, Dialect};
+use super::writer::{AsmWriter, Dialect, MASM_ADDRESS};
 use super::{Error, Stubs, assembly};
 use crate::model::{Arch, ServiceList};
 use crate::stub::{Encoding, Syntax};
@@ -22,9 +22,11 @@ pub(super) fn write_masm(list: &ServiceList, stubs: &Stubs, moves: Option<Encodi
         out.directive(".686P");
         out.directive(".MODEL FLAT");
     }
-    for (symbol, is_code) in assembly::outside(stubs) {
-        // What `lea` takes the address of is data of some size; llvm-ml has no distance to anything else.
-        out.directive(&format!("EXTERN {symbol}:{}", if is_code { "PROC" } else { "BYTE" }));
+    for symbol in assembly::outside(stubs) {
+        out.directive(&format!("EXTERN {symbol}:PROC"));
+    }
+    if stubs.stubs.iter().flat_map(|stub| &stub.instructions).any(|at| at.is_ip_rel_memory_operand()) {
+        out.lines(MASM_ADDRESS);
     }
     out.section_text();
     assembly::push_stubs(&mut out, list, stubs, Syntax::Masm)?;

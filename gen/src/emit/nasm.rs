@@ -18,7 +18,7 @@ pub(super) fn write_nasm(list: &ServiceList, stubs: &Stubs, moves: Option<Encodi
     });
     out.blank();
     out.directive(if arch == Arch::I386 { "bits 32" } else { "bits 64" });
-    for (symbol, _) in assembly::outside(stubs) {
+    for symbol in assembly::outside(stubs) {
         out.directive(&format!("extern {symbol}"));
     }
     out.section_text();

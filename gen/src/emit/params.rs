@@ -41,20 +41,22 @@ impl Kind {
 /// The parameters of a service on an architecture: by its signature where it has one that agrees with the count, else as
 /// many words as the count says.
 pub(super) fn kinds(service: &Service, arch: Arch) -> Vec<Kind> {
-    typed(service).unwrap_or_else(|| vec![Kind::Word; service.args(arch).into()])
+    typed(service, arch).unwrap_or_else(|| vec![Kind::Word; service.args(arch).into()])
 }
 
 /// `None` without a signature, or if it cannot be seen which parameters have more than one dword on i386.
-pub(super) fn typed(service: &Service) -> Option<Vec<Kind>> {
+fn typed(service: &Service, arch: Arch) -> Option<Vec<Kind>> {
     let params = service.signature()?;
-    let known: Vec<_> = params.iter().map(|param| kind(param)).collect();
+    let known: Vec<_> = params.iter().map(kind).collect();
     let taken: u8 = known.iter().flatten().map(|kind| kind.dwords()).sum();
     let unknown = u8::try_from(known.iter().filter(|kind| kind.is_none()).count()).ok()?;
-    let left = service.args(Arch::I386).checked_sub(taken)?;
+    let left = service.args(Arch::I386).checked_sub(taken);
     let value = match left {
-        _ if left == unknown => Kind::Word,
+        Some(left) if left == unknown => Kind::Word,
         // A POINT or another structure of 8 bytes.
-        _ if left == 2 * unknown => Kind::Int { bits: 64, signed: false },
+        Some(left) if left == 2 * unknown => Kind::Int { bits: 64, signed: false },
+        // Elsewhere a parameter is one word, whatever it is.
+        _ if arch != Arch::I386 => Kind::Word,
         _ => return None,
     };
     Some(known.into_iter().map(|kind| kind.unwrap_or(value)).collect())
@@ -62,9 +64,14 @@ pub(super) fn typed(service: &Service) -> Option<Vec<Kind>> {
 
 /// The names that go with [`kinds`]: those of the signature that a declaration can have.
 pub(super) fn names(service: &Service, arch: Arch) -> Vec<Option<&str>> {
-    let Some(params) = typed(service).and(service.signature()) else {
+    let Some(params) = typed(service, arch).and(service.signature()) else {
         return vec![None; service.args(arch).into()];
     };
+    usable_names(params)
+}
+
+/// The names of a signature that a declaration can have: no word of C, and none twice.
+pub(super) fn usable_names(params: &[Param]) -> Vec<Option<&str>> {
     let twice = |name: &str| params.iter().filter(|param| param.name() == Some(name)).count() > 1;
     let usable = |name: &&str| !twice(name) && !C_KEYWORDS.contains(name);
     params.iter().map(|param| param.name().filter(usable)).collect()
@@ -280,22 +287,23 @@ mod tests {
             int(16, false),
             pointer(Direction::InOut),
         ];
-        assert_eq!(typed(&service).as_deref(), Some(expected.as_slice()));
+        assert_eq!(typed(&service, Arch::I386).as_deref(), Some(expected.as_slice()));
     }
 
     #[test]
     fn what_is_left_of_the_count_tells_how_wide_the_rest_is() {
         assert_eq!(
-            typed(&service("NtA 3/2 (HANDLE, POINT)")).expect("8 bytes")[1],
+            typed(&service("NtA 3/2 (HANDLE, POINT)"), Arch::I386).expect("8 bytes")[1],
             Kind::Int { bits: 64, signed: false }
         );
-        assert_eq!(typed(&service("NtA 2 (HANDLE, KEY_KIND)")).expect("a word")[1], Kind::Word);
+        assert_eq!(typed(&service("NtA 2 (HANDLE, KEY_KIND)"), Arch::I386).expect("a word")[1], Kind::Word);
         // One of the two has two dwords, and nobody can tell which.
-        assert_eq!(typed(&service("NtA 3/2 (POINT, KEY_KIND)")), None);
+        assert_eq!(typed(&service("NtA 3/2 (POINT, KEY_KIND)"), Arch::I386), None);
+        assert_eq!(kinds(&service("NtA 3/2 (POINT, KEY_KIND)"), Arch::Amd64), [Kind::Word; 2]);
         assert_eq!(kinds(&service("NtA 3/2 (POINT, KEY_KIND)"), Arch::I386), [Kind::Word; 3]);
         assert_eq!(kinds(&service("NtA 3/2"), Arch::Amd64), [Kind::Word; 2]);
         // The signature knows better than the count, which was not given for i386 apart.
-        assert_eq!(typed(&service("NtA 1 (LONGLONG)")), None);
+        assert_eq!(typed(&service("NtA 1 (LONGLONG)"), Arch::I386), None);
     }
 
     #[test]

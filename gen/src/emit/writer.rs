@@ -50,6 +50,11 @@ impl AsmWriter {
         self.line(&["\t", text]);
     }
 
+    /// Lines, as they stand.
+    pub(super) fn lines(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
     /// Starts the code section.
     pub(super) fn section_text(&mut self) {
         self.directive(match self.dialect {
@@ -142,6 +147,18 @@ impl AsmWriter {
     }
 }
 
+/// How the address of a symbol is taken. `ml64` makes it a distance from RIP, a register that it has no name for; llvm-ml
+/// makes it an absolute address unless RIP is named.
+pub(super) const MASM_ADDRESS: &str = "\
+NTGATE_ADDRESS MACRO register,symbol
+\tIFDEF rip
+\tlea register,[rip+symbol]
+\tELSE
+\tlea register,symbol
+\tENDIF
+\tENDM
+";
+
 /// Symbols of stdcall functions have an `@`, which as takes in quotes only when it makes ELF.
 fn quote(symbol: &str) -> String {
     format!("\"{symbol}\"")
@@ -173,9 +190,12 @@ pub(super) fn hex_bytes(instruction: &Instruction, arch: Arch, before: &str, aft
     bytes.join(",")
 }
 
-/// `push` of a number has no suffix that every assembler knows.
+/// `push` of a number has no suffix that every assembler knows; of addresses see [`MASM_ADDRESS`].
 fn spell_masm(instruction: &Instruction, text: &str) -> String {
     match instruction.code() {
+        Code::Lea_r64_m if instruction.is_ip_rel_memory_operand() => {
+            text.replacen("lea", "NTGATE_ADDRESS", 1).replace(['[', ']'], "")
+        }
         Code::Pushd_imm8 | Code::Pushq_imm8 => text.replacen("pushd", "push", 1).replacen("pushq", "push", 1),
         _ => text.to_owned(),
     }

@@ -75,6 +75,10 @@ pub(crate) fn write_lines(stub: &Stub, syntax: Syntax) -> Vec<Line> {
         Syntax::Nasm => Box::new(NasmFormatter::with_options(Some(symbols), None)),
     };
     formatter.options_mut().set_uppercase_hex(true);
+    if syntax == Syntax::Rust {
+        formatter.options_mut().set_hex_prefix("0x");
+        formatter.options_mut().set_hex_suffix("");
+    }
     // An assembler knows how far a label is.
     formatter.options_mut().set_show_branch_size(syntax == Syntax::Intel);
     // The other two have no name for RIP.
