@@ -58,16 +58,35 @@ fn symbols(directory: &TempDir, object: &str) -> HashMap<String, usize> {
     defined.map(|words| (words[2].to_owned(), usize::from_str_radix(words[0], 16).expect("an address"))).collect()
 }
 
+/// A row of objdump's: the place of a field, the kind of the relocation, the symbol.
+fn relocation(row: &str) -> Option<(usize, (&str, &str))> {
+    let mut words = row.split_whitespace();
+    let place = usize::from_str_radix(words.next()?, 16).ok()?;
+    Some((place, (words.next()?, words.next()?)))
+}
+
+/// That every symbol is where our stub is, and every reference where our relocation is.
 fn check_symbols(directory: &TempDir, object: &str, list: &ServiceList, shape: Shape) {
     let found = symbols(directory, object);
+    let listing = run(directory, "objdump", &["-r", object]);
+    let rows: HashMap<usize, (&str, &str)> = listing.lines().filter_map(relocation).collect();
+    let mut references = 0;
     let mut place = 0;
     for service in list.services() {
         let stub = stub::build(shape, service, Encoding::Gnu);
         for symbol in &stub.symbols {
             assert_eq!(found.get(symbol), Some(&place), "{symbol}");
         }
-        place = (place + stub.encode().expect("it encodes").bytes.len()).next_multiple_of(16);
+        let code = stub.encode().expect("it encodes");
+        for relocation in &code.relocations {
+            let (kind, symbol) = rows[&(place + relocation.offset)];
+            assert!(matches!(kind, "DISP32" | "IMAGE_REL_AMD64_REL32" | "R_386_PC32" | "R_X86_64_PC32"), "{kind}");
+            assert_eq!(symbol.trim_end_matches("-0x0000000000000004"), relocation.symbol);
+            references += 1;
+        }
+        place = (place + code.bytes.len()).next_multiple_of(16);
     }
+    assert_eq!(rows.len(), references);
     assert_eq!(found.len(), list.services().count() * if shape.is_kernel() { 1 } else { 2 });
 }
 
