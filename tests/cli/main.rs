@@ -1,6 +1,7 @@
 //! The program as its users meet it: exit status, standard output, standard error, files.
 
 mod boot;
+mod nci;
 mod support;
 
 use std::fs;
