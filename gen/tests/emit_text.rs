@@ -58,6 +58,20 @@ fn everything_a_list_says_flows_into_every_format() {
 }
 
 #[test]
+fn signatures_flow_into_every_format_that_has_types() {
+    let list = read("typed.lst");
+    for format in [Format::Rust, Format::Spec, Format::Syzlang] {
+        for arch in [Arch::I386, Arch::Amd64] {
+            insta::assert_snapshot!(format!("{format}_{arch}_typed"), text(&list, &Options::new(arch, format)));
+        }
+    }
+    let header = text(&list, &Options::new(Arch::I386, Format::C));
+    let typed: Vec<_> =
+        header.lines().filter(|line| line.contains(" NTAPI Nt") && !line.contains("(unsigned")).collect();
+    insta::assert_snapshot!("c_typed", typed.join("\n"));
+}
+
+#[test]
 fn kernel_stubs_are_exports_of_the_kernel() {
     let list = read("small.lst");
     for format in [Format::Def, Format::Spec] {
@@ -81,7 +95,7 @@ fn arm64_has_no_masm_and_no_nasm() {
     for format in [Format::Masm, Format::Nasm] {
         let error = emit(&read("small.lst"), &Options::new(Arch::Arm64, format)).expect_err("they are for x86");
         assert!(error.is_options());
-        assert_eq!(error.to_string(), format!("the format {format} is for i386 and amd64, not arm64"));
+        assert_eq!(error.to_string(), format!("the format {format} is for i386 and amd64, not arm64; gas can"));
     }
 }
 

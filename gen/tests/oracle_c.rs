@@ -9,7 +9,7 @@ use ntgate_gen::emit::{Format, Options, emit};
 use ntgate_gen::{Arch, ServiceList, read_list};
 use tempfile::TempDir;
 
-use tools::{lists, run, write};
+use tools::{lists, run, typed, write};
 
 fn read(text: &str) -> ServiceList {
     read_list("test.lst", text.as_bytes()).unwrap_or_else(|diagnostics| panic!("{diagnostics}")).list
@@ -33,7 +33,7 @@ const FLAGS: [&str; 7] = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror"
 #[ignore = "needs gcc and mingw-w64"]
 fn compilers_take_the_header_in_every_form() {
     let directory = tempfile::tempdir().expect("a directory");
-    for list in lists() {
+    for list in lists().into_iter().chain([typed()]) {
         for (arch, compiler, machine) in COMPILERS {
             header(&directory, &list, arch);
             for choice in ["", "#define NTGATE_NO_PROTOTYPES\n", "#define NTGATE_INLINE\n"] {

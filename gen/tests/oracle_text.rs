@@ -13,7 +13,7 @@ use ntgate_gen::emit::{Format, Options, emit};
 use ntgate_gen::{Arch, Encoding, ServiceList, Shape, stub};
 use tempfile::TempDir;
 
-use tools::{find, lists, run, write};
+use tools::{find, lists, run, typed, write};
 
 fn x86_shapes() -> impl Iterator<Item = Shape> {
     [Arch::I386, Arch::Amd64].into_iter().flat_map(Shape::of).copied()
@@ -169,7 +169,7 @@ fn rustc_makes_our_bytes() {
             assert_ne!(shape.arch(), Arch::Amd64, "{target} is not there");
             continue;
         }
-        for (list, (asked, made)) in [&default, &stress, &default].into_iter().zip(ENCODINGS) {
+        for (list, (asked, made)) in [&default, &stress, &typed()].into_iter().zip(ENCODINGS) {
             write(&directory, "nt.rs", &emit(list, &options(Format::Rust, shape, asked)).expect("it is text"));
             write(&directory, "lib.rs", b"#![no_std]\n#![deny(warnings)]\npub mod nt { include!(\"nt.rs\"); }\n");
             let flags = ["--edition=2024", "--crate-type=lib", "--emit=obj", "-o", "x.o", "--target", target];
@@ -204,7 +204,7 @@ fn rustc_makes_our_bytes() {
 fn winebuild_counts_as_we_do() {
     let directory = tempfile::tempdir().expect("a directory");
     let winebuild = find("winebuild");
-    for list in lists() {
+    for list in lists().into_iter().chain([typed()]) {
         for (arch, machine) in [(Arch::I386, "-m32"), (Arch::Amd64, "-m64")] {
             write(&directory, "x.spec", &emit(&list, &Options::new(arch, Format::Spec)).expect("it is text"));
             let def = run(&directory, &winebuild, &[machine, "--def", "-E", "x.spec", "-F", "x.dll"]);

@@ -47,8 +47,11 @@ pub(super) fn push_stubs(out: &mut AsmWriter, list: &ServiceList, stubs: &Stubs,
             }
             out.instruction(stub.instructions.get(index), &line.text);
         }
-        let code = stub.encode().map_err(|error| Error::encode(&stub.service, error))?;
-        place = place.next_multiple_of(1 << ALIGN_POWER) + code.bytes.len();
+        // The others align by themselves.
+        if syntax == Syntax::Masm {
+            let code = stub.encode().map_err(|error| Error::encode(&stub.service, error))?;
+            place = place.next_multiple_of(1 << ALIGN_POWER) + code.bytes.len();
+        }
     }
     Ok(())
 }

@@ -53,7 +53,7 @@ fn typed(service: &Service, arch: Arch) -> Option<Vec<Kind>> {
     let left = service.args(Arch::I386).checked_sub(taken);
     let value = match left {
         Some(left) if left == unknown => Kind::Word,
-        // A POINT or another structure of 8 bytes.
+        // Structures of 8 bytes, or what else there may be.
         Some(left) if left == 2 * unknown => Kind::Int { bits: 64, signed: false },
         // Elsewhere a parameter is one word, whatever it is.
         _ if arch != Arch::I386 => Kind::Word,
@@ -137,6 +137,8 @@ fn named(name: &str, param: &Param) -> Option<Kind> {
         "UCHAR" | "BYTE" | "BOOLEAN" | "UINT8" => int(8, false),
         "CHAR" | "CCHAR" | "INT8" => int(8, true),
         "ULONGLONG" | "ULONG64" | "UINT64" | "DWORD64" | "DWORDLONG" | "ULARGE_INTEGER" => int(64, false),
+        // Structures of two LONGs.
+        "POINT" | "POINTL" | "SIZE" | "SIZEL" => int(64, false),
         "LONGLONG" | "LONG64" | "INT64" | "LARGE_INTEGER" => int(64, true),
         "SIZE_T" | "SSIZE_T" | "ULONG_PTR" | "LONG_PTR" | "UINT_PTR" | "INT_PTR" | "DWORD_PTR" | "KAFFINITY"
         | "WPARAM" | "LPARAM" | "LRESULT" => Some(Kind::Word),
@@ -293,15 +295,16 @@ mod tests {
     #[test]
     fn what_is_left_of_the_count_tells_how_wide_the_rest_is() {
         assert_eq!(
-            typed(&service("NtA 3/2 (HANDLE, POINT)"), Arch::I386).expect("8 bytes")[1],
+            typed(&service("NtA 3/2 (HANDLE, PAIR)"), Arch::I386).expect("8 bytes")[1],
             Kind::Int { bits: 64, signed: false }
         );
         assert_eq!(typed(&service("NtA 2 (HANDLE, KEY_KIND)"), Arch::I386).expect("a word")[1], Kind::Word);
         // One of the two has two dwords, and nobody can tell which.
-        assert_eq!(typed(&service("NtA 3/2 (POINT, KEY_KIND)"), Arch::I386), None);
-        assert_eq!(kinds(&service("NtA 3/2 (POINT, KEY_KIND)"), Arch::Amd64), [Kind::Word; 2]);
-        assert_eq!(kinds(&service("NtA 3/2 (POINT, KEY_KIND)"), Arch::I386), [Kind::Word; 3]);
+        assert_eq!(typed(&service("NtA 3/2 (PAIR, KEY_KIND)"), Arch::I386), None);
+        assert_eq!(kinds(&service("NtA 3/2 (PAIR, KEY_KIND)"), Arch::Amd64), [Kind::Word; 2]);
+        assert_eq!(kinds(&service("NtA 3/2 (PAIR, KEY_KIND)"), Arch::I386), [Kind::Word; 3]);
         assert_eq!(kinds(&service("NtA 3/2"), Arch::Amd64), [Kind::Word; 2]);
+        assert_eq!(typed(&service("NtA 3/2 (POINT, KEY_KIND)"), Arch::I386).expect("it is known")[1], Kind::Word);
         // The signature knows better than the count, which was not given for i386 apart.
         assert_eq!(typed(&service("NtA 1 (LONGLONG)"), Arch::I386), None);
     }

@@ -17,7 +17,8 @@ pub(super) fn write_spec(list: &ServiceList, arch: Arch, is_kernel: bool) -> Str
         out.line(&format!("# table {}, from {:#06x}", table.name(), table.base()));
         for service in table.services() {
             if let Some(comment) = with_name(service) {
-                out.line(&format!("# {}", comment.strip_suffix('\\').unwrap_or(&comment)));
+                // A backslash at the end of a line joins it with the next one.
+                out.line(&format!("# {}", comment.trim_end_matches(['\\', ' '])));
             }
             let args = args(service, arch);
             if !is_kernel {

@@ -3,6 +3,7 @@
 //! The text needs no header. Who has prototypes of the services defines `NTGATE_HAVE_PROTOTYPES` and includes it.
 
 use super::c_dialect::Dialect;
+use super::comment::{c_comment, with_name};
 use super::lines::Lines;
 use super::{Error, Format};
 use crate::model::{Arch, Service, ServiceList, ServiceTable};
@@ -79,6 +80,9 @@ impl Dialect {
         out.blank();
         out.line("#ifndef NTGATE_HAVE_PROTOTYPES");
         for service in list.services() {
+            if let Some(comment) = with_name(service) {
+                out.line(&format!("/* {} */", c_comment(&comment)));
+            }
             out.line(&format!("{} NTAPI {}({});", self.long, service.name(), self.slots(service)));
         }
         out.line("#endif");

@@ -1,5 +1,7 @@
 //! What the tests against other tools share: the lists, and running a tool.
 
+#![allow(dead_code, reason = "no test needs all of it")]
+
 use std::path::Path;
 use std::process::Command;
 
@@ -26,6 +28,13 @@ pub(crate) fn lists() -> [ServiceList; 2] {
     [default.list, stress_list()]
 }
 
+/// Signatures of every kind.
+pub(crate) fn typed() -> ServiceList {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inputs/good/typed.lst");
+    let bytes = std::fs::read(path).expect("the list is there");
+    read_list("typed.lst", &bytes).unwrap_or_else(|diagnostics| panic!("{diagnostics}")).list
+}
+
 /// Runs a tool in a directory; what it prints.
 pub(crate) fn run(directory: &TempDir, program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).current_dir(directory).output();
@@ -41,7 +50,6 @@ pub(crate) fn write(directory: &TempDir, name: &str, bytes: &[u8]) {
 }
 
 /// The name of a tool that Debian has with its version (`llvm-ml-14`) or a suffix only (`winebuild-stable`), or as it is.
-#[allow(dead_code, reason = "each test file has its own tools")]
 pub(crate) fn find(name: &str) -> String {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let files = std::env::split_paths(&paths).filter_map(|path| std::fs::read_dir(path).ok()).flatten().flatten();
