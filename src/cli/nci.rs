@@ -63,10 +63,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let (sysfuncs, w32ksvc) = (sysfuncs?, w32ksvc?);
     let outputs = generate(args.arch, &sysfuncs.list, &w32ksvc.list);
     let outputs = outputs.map_err(|error| Failure::input(error.to_string()))?;
-    // Everything is made before the first file is written.
-    for (path, text) in outputs_of(args).into_iter().zip(texts_of(&outputs)) {
-        output::write_file(path, text.as_bytes())?;
-    }
+    let files: Vec<_> = outputs_of(args).into_iter().zip(texts_of(&outputs)).collect();
+    output::write_files(&files)?;
     if let Some(note) = outputs.note {
         output::complain(&format!("ntgate: note: {note}\n"));
     }

@@ -1,6 +1,7 @@
 //! `ntgate nci`: the old tool's command line.
 
 use std::fs;
+use std::path::Path;
 
 use crate::support::{Outcome, Sandbox};
 
@@ -135,6 +136,21 @@ fn bad_usage_is_told_by_the_names_of_the_files() {
     let told = nci(&sandbox, &["-arch", "vax"], files()).status(2).no_stdout();
     assert!(told.stderr().contains("i386, amd64, powerpc, mips, arm"), "{}", told.stderr());
     assert!(written(&sandbox).is_empty());
+}
+
+#[test]
+fn a_full_disk_leaves_every_file_as_it_was() {
+    let sandbox = sandbox();
+    if !Path::new("/dev/full").exists() {
+        return;
+    }
+    sandbox.write("napi.h", "old");
+    let [main, gui, a, b, c, d, e, _] = files();
+    let told = nci(&sandbox, &[], [main, gui, a, b, c, d, e, "/dev/full"]).status(2).no_stdout();
+    assert!(told.stderr().starts_with("ntgate: error: cannot write /dev/full: "), "{}", told.stderr());
+    assert_eq!(written(&sandbox), ["napi.h"]);
+    assert_eq!(fs::read(sandbox.path("napi.h")).expect("it is there"), b"old");
+    assert_eq!(fs::read_dir(sandbox.path(".")).expect("it is there").count(), 3, "something was left behind");
 }
 
 #[test]
