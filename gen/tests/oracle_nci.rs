@@ -52,6 +52,9 @@ fn symbols(directory: &TempDir) -> Vec<(String, usize)> {
     defined.map(|words| (words[2].to_owned(), usize::from_str_radix(words[0], 16).expect("an address"))).collect()
 }
 
+/// A service, and the name and code of one body of it.
+type Body<'a> = (&'a Service, (String, Vec<u8>));
+
 #[test]
 #[ignore = "needs binutils"]
 fn i386_assembles_to_the_bytes_of_the_old_text() {
@@ -60,7 +63,7 @@ fn i386_assembles_to_the_bytes_of_the_old_text() {
     let twice = |service: &Service| {
         [(service.name().nt().to_owned(), user_i386(service, 0)), (service.name().zw(), user_i386(service, 0))]
     };
-    let files: [(&str, Vec<(&Service, (String, Vec<u8>))>); 3] = [
+    let files: [(&str, Vec<Body>); 3] = [
         (&outputs.napi_s, main.services().flat_map(|service| twice(service).map(|row| (service, row))).collect()),
         (
             &outputs.zw_s,

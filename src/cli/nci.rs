@@ -48,10 +48,11 @@ fn target_parser() -> impl TypedValueParser<Value = Target> {
 
 /// The old tool's option has one dash, which here would be four options of one letter.
 pub(super) fn spell_arch(mut words: Vec<OsString>) -> Vec<OsString> {
-    if let [_, command, option, ..] = words.as_mut_slice() {
-        if command == "nci" && option == "-arch" {
-            *option = "--arch".into();
-        }
+    if let [_, command, option, ..] = words.as_mut_slice()
+        && command == "nci"
+        && option == "-arch"
+    {
+        *option = "--arch".into();
     }
     words
 }

@@ -1,7 +1,7 @@
 //! `def`: a module definition file, for `link /def`, `lib /def`, dlltool and llvm-dlltool.
 
 use super::Stubs;
-use super::comment::with_name;
+use super::comment::above;
 use super::lines::Lines;
 use crate::model::{Arch, ServiceList};
 
@@ -16,8 +16,9 @@ pub(super) fn write_def(list: &ServiceList, stubs: &Stubs) -> String {
     let mut stubs = stubs.stubs.iter();
     for table in list.tables() {
         out.line(&format!("; table {}, from {:#06x}", table.name(), table.base()));
+        let mut next = table.base();
         for (service, stub) in table.services().iter().zip(stubs.by_ref()) {
-            if let Some(comment) = with_name(service) {
+            for comment in above(service, &mut next) {
                 out.line(&format!("; {comment}"));
             }
             for symbol in &stub.symbols {

@@ -3,7 +3,7 @@
 //! Entries name the stubs as their implementations and have no flags, so that both tools take them: winebuild's
 //! `-syscall` would make other stubs, and spec2def does not know it.
 
-use super::comment::with_name;
+use super::comment::{above, shortened};
 use super::lines::Lines;
 use super::params::{Kind, kinds};
 use crate::model::{Arch, Service, ServiceList};
@@ -15,10 +15,11 @@ pub(super) fn write_spec(list: &ServiceList, arch: Arch, is_kernel: bool) -> Str
     let mut out = Lines::new("# Exports of system services. Made by ntgate; do not edit.\n");
     for table in list.tables() {
         out.line(&format!("# table {}, from {:#06x}", table.name(), table.base()));
+        let mut next = table.base();
         for service in table.services() {
-            if let Some(comment) = with_name(service) {
+            for comment in above(service, &mut next) {
                 // A backslash at the end of a line joins it with the next one.
-                out.line(&format!("# {}", comment.trim_end_matches(['\\', ' '])));
+                out.line(&format!("# {}", shortened(&comment).trim_end_matches(['\\', ' '])));
             }
             let args = args(service, arch);
             if !is_kernel {

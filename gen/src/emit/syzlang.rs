@@ -1,6 +1,6 @@
 //! `syzlang`: descriptions of the services for syzkaller (google/syzkaller `docs/syscall_descriptions_syntax.md`).
 
-use super::comment::with_name;
+use super::comment::above;
 use super::lines::Lines;
 use super::params::{Direction, Kind, kinds, names};
 use crate::model::{Arch, Service, ServiceList};
@@ -24,8 +24,9 @@ pub(super) fn write_syzlang(list: &ServiceList, arch: Arch) -> String {
     for table in list.tables() {
         out.blank();
         out.line(&format!("# table {}, from {:#06x}", table.name(), table.base()));
+        let mut next = table.base();
         for service in table.services() {
-            if let Some(comment) = with_name(service) {
+            for comment in above(service, &mut next) {
                 out.line(&format!("# {comment}"));
             }
             let args = args(service, arch, handle);

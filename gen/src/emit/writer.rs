@@ -2,6 +2,7 @@
 
 use iced_x86::{Code, Encoder, Instruction, OpKind};
 
+use super::comment::shortened;
 use crate::model::Arch;
 use crate::stub::Encoding;
 
@@ -37,6 +38,7 @@ impl AsmWriter {
         let mark = if self.dialect == Dialect::Gas { "# " } else { "; " };
         // To ml and NASM a backslash at the end of a line, comment or not, joins it with the next one.
         let end = if self.dialect != Dialect::Gas && text.ends_with('\\') { " ." } else { "" };
+        let text = if self.dialect == Dialect::Masm { &shortened(text) } else { text };
         self.line(&[mark, text, end]);
     }
 

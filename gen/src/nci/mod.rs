@@ -67,12 +67,9 @@ fn only_table(file: &'static str, list: &ServiceList, base: u32, name: &'static 
     if table.base() != 0 && table.base() != base {
         return Err(Error::base(file, table.base(), base));
     }
-    let mut next = table.base();
-    for service in table.services() {
-        if service.number() != next {
-            return Err(Error::hole(file, service, next));
-        }
-        next += 1;
+    let mut places = (table.base()..).zip(table.services());
+    if let Some((next, service)) = places.find(|(next, service)| service.number() != *next) {
+        return Err(Error::hole(file, service, next));
     }
     Ok(table.moved(name, base))
 }

@@ -10,12 +10,11 @@ use crate::stub::{self, Encoding, Relocation, RelocationKind, Shape, Stub, Synta
 pub(super) fn i386(service: &Service, kind: Stubs) -> Vec<String> {
     let shape = if kind == Stubs::Kernel { Shape::Zw } else { Shape::SharedEcx };
     let mut stub = stub::build(shape, service, Encoding::Gnu);
-    if let (Some(last), Ok(ret)) = (stub.instructions.last_mut(), Instruction::with1(Code::Retnd_imm16, 0)) {
-        if last.code() == Code::Retnd {
-            let ip = last.ip();
-            *last = ret;
-            last.set_ip(ip);
-        }
+    if let (Some(last), Ok(mut ret)) = (stub.instructions.last_mut(), Instruction::with1(Code::Retnd_imm16, 0))
+        && last.code() == Code::Retnd
+    {
+        ret.set_ip(last.ip());
+        *last = ret;
     }
     stub.text(Syntax::Gas)
 }

@@ -13,6 +13,7 @@ fn stress_list() -> ServiceList {
     let mut text = String::from(
         "NtDoc1 0 # 1 \"file.c\"\nNtDoc2 1 # /* open\nNtDoc3 2 # */ \\\nNtDoc4 3 # #if 0\nNtWide 63 @0xfff\n",
     );
+    text.insert_str(0, &format!("NtLong 1 # {}\n", "a long doc ".repeat(90)));
     text.push_str("#! table win32k base=0x1000\n");
     for args in 0..=63 {
         text.push_str(&format!("NtGdi{args} {args} @{:#x}\n", 0x1000 + 40 * args));
