@@ -47,7 +47,8 @@ pub struct Options {
     pub arch: Arch,
     /// The shape of the stubs; `None` is the architecture's [default](Shape::default_for).
     pub shape: Option<Shape>,
-    /// The encoding of the stubs; `None` is the shape's [default](Shape::default_encoding).
+    /// The encoding of the stubs; `None` is the shape's [default](Shape::default_encoding), and the assembler's choice in
+    /// `masm`, `nasm` and `rust`.
     pub encoding: Option<Encoding>,
     /// The output format.
     pub format: Format,
