@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// A room, and what it may import of the others.
 type Room = (&'static str, &'static [&'static str]);
 
-const GEN: [Room; 8] = [
+const GEN: [Room; 9] = [
     ("model", &[]),
     ("diag", &[]),
     ("syntax", &[]),
@@ -15,6 +15,7 @@ const GEN: [Room; 8] = [
     ("stub", &["model"]),
     ("table", &["model"]),
     ("emit", &["model", "stub", "table"]),
+    ("nci", &["model", "stub"]),
     ("build", &[]),
 ];
 

@@ -42,6 +42,48 @@ pub fn write_if_changed(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Writes files of which none is of use without the others, each as [`write_if_changed`] does: what can fail is done for
+/// all of them before the first takes its place.
+///
+/// # Errors
+///
+/// The file that cannot be written, and what the file system says.
+pub fn write_all_if_changed(files: &[(&Path, &[u8])]) -> Result<(), (PathBuf, io::Error)> {
+    let mut staged = Vec::new();
+    let result = stage(files, &mut staged).and_then(|()| {
+        while let Some((temporary, target)) = staged.last() {
+            fs::rename(temporary, target).map_err(|error| (target.clone(), error))?;
+            staged.pop();
+        }
+        Ok(())
+    });
+    for (temporary, _) in staged {
+        // The error that matters is the first one.
+        let _ = fs::remove_file(temporary);
+    }
+    result
+}
+
+/// Puts new files beside the old ones, and writes at once what is not replaced. `staged` has each new file with its
+/// target, also if there is an error.
+fn stage(files: &[(&Path, &[u8])], staged: &mut Vec<(PathBuf, PathBuf)>) -> Result<(), (PathBuf, io::Error)> {
+    for &(path, bytes) in files {
+        let failed = |error| (path.to_owned(), error);
+        let target = resolve_link(path);
+        if has_bytes(path, bytes) {
+            continue;
+        }
+        if target.is_dir() || is_special(&target) {
+            write_if_changed(path, bytes).map_err(failed)?;
+            continue;
+        }
+        let (temporary, file) = create_beside(&target).map_err(failed)?;
+        staged.push((temporary.clone(), target.clone()));
+        write_all(file, bytes).and_then(|()| keep_permissions(&target, &temporary)).map_err(failed)?;
+    }
+    Ok(())
+}
+
 fn has_bytes(path: &Path, bytes: &[u8]) -> bool {
     // Other than regular files are never read: a pipe would block.
     let Ok(metadata) = fs::metadata(path) else {
@@ -121,6 +163,23 @@ mod tests {
         assert!(write_if_changed(&directory.path().join("no/such/out.s"), b"x").is_err());
         assert!(write_if_changed(Path::new(""), b"x").is_err());
         assert!(names(directory.path()).is_empty());
+    }
+
+    #[test]
+    fn of_many_files_all_are_written_or_none() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let [one, two] = ["one", "two"].map(|name| directory.path().join(name));
+        fs::write(&one, b"old").expect("it writes");
+        for bad in [directory.path().to_owned(), directory.path().join("no/such/file")] {
+            let files: [(&Path, &[u8]); 3] = [(&one, b"new"), (&two, b"new"), (&bad, b"new")];
+            let (path, _) = write_all_if_changed(&files).expect_err("the last cannot be written");
+            assert_eq!(path, bad);
+            assert_eq!(fs::read(&one).expect("it is there"), b"old");
+            assert_eq!(names(directory.path()), ["one"]);
+        }
+        write_all_if_changed(&[(&one, b"new"), (&two, b"new")]).expect("it writes");
+        assert_eq!((fs::read(&one).ok(), fs::read(&two).ok()), (Some(b"new".to_vec()), Some(b"new".to_vec())));
+        assert_eq!(names(directory.path()).len(), 2);
     }
 
     #[test]

@@ -19,7 +19,7 @@
 //! ```
 //!
 //! The stages import each other in one direction only: `model <- syntax <- check <- stub <- emit`, and `table`, what
-//! a kernel does with tables, beside `stub`. What a list does wrong is collected in [`Diagnostics`], all of it in one run.
+//! a kernel does with tables, beside `stub`, and `nci`, ReactOS's old generator, beside `emit`. What a list does wrong is collected in [`Diagnostics`], all of it in one run.
 //!
 //! # Features
 //!
@@ -32,6 +32,7 @@ pub mod check;
 mod diag;
 pub mod emit;
 pub mod model;
+pub mod nci;
 pub mod stub;
 mod syntax;
 pub mod table;

@@ -23,6 +23,11 @@ pub(super) struct Input {
 }
 
 impl ListArg {
+    /// A list that was named.
+    pub(super) fn of(path: &Path) -> Self {
+        Self { list: Some(path.to_owned()) }
+    }
+
     /// Reads and checks the list; tells standard error what is wrong with it.
     pub(super) fn read(&self) -> Result<Input, Failure> {
         let (name, bytes) = match &self.list {

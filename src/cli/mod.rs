@@ -6,6 +6,7 @@ mod gen_command;
 mod image;
 mod input;
 mod man;
+mod nci;
 mod output;
 mod prove;
 
@@ -35,6 +36,7 @@ enum Command {
     Gen(gen_command::Args),
     Image(image::Args),
     Boot(boot::Args),
+    Nci(nci::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -71,11 +73,13 @@ impl Failure {
 
 /// Runs the program.
 pub(crate) fn run() -> ExitCode {
-    let result = match Cli::parse().command {
+    let words = nci::spell_arch(std::env::args_os().collect());
+    let result = match Cli::parse_from(words).command {
         Command::Prove(args) => prove::run(&args),
         Command::Gen(args) => gen_command::run(&args),
         Command::Image(args) => image::run(&args),
         Command::Boot(args) => boot::run(&args),
+        Command::Nci(args) => nci::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     };

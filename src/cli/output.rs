@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
-use ntgate_gen::build::write_if_changed;
+use ntgate_gen::build::{write_all_if_changed, write_if_changed};
 
 use super::Failure;
 
@@ -31,6 +31,13 @@ pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     write_if_changed(path, bytes)
         .map(|_| ())
         .map_err(|error| Failure::input(format!("cannot write {}: {error}", shown(path))))
+}
+
+/// Writes files that belong together: all of them or, as far as that can be seen before, none.
+pub(super) fn write_files(files: &[(&Path, &str)]) -> Result<(), Failure> {
+    let files: Vec<_> = files.iter().map(|&(path, text)| (path, text.as_bytes())).collect();
+    write_all_if_changed(&files)
+        .map_err(|(path, error)| Failure::input(format!("cannot write {}: {error}", shown(&path))))
 }
 
 /// A path for a message: one line, and nothing in it that a terminal would act on.

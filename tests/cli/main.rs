@@ -1,6 +1,7 @@
 //! The program as its users meet it: exit status, standard output, standard error, files.
 
 mod boot;
+mod nci;
 mod support;
 
 use std::fs;
@@ -169,7 +170,8 @@ fn warnings_do_not_stop_anything() {
 fn gen_writes_every_format() {
     let sandbox = Sandbox::new();
     sandbox.write("small.lst", SMALL);
-    for format in ["gas", "json", "list", "table", "bin"] {
+    for format in ["gas", "masm", "nasm", "rust", "c", "def", "spec", "csv", "syzlang", "json", "list", "table", "bin"]
+    {
         let base = ["gen", "small.lst", "--arch", "x86", "--shape", "int2e", "--emit", format];
         let shown = sandbox.run(&base).status(0).no_stderr();
         assert!(!shown.stdout_bytes().is_empty());
@@ -275,6 +277,8 @@ fn bad_usage_is_status_2() {
         &["gen", "--arch", "i386"],
         &["gen", "--emit", "gas"],
         &["gen", "--arch", "i386", "--emit", "cobol"],
+        &["gen", "--arch", "arm64", "--emit", "masm"],
+        &["gen", "--arch", "amd64", "--emit", "nasm", "--shape", "sysenter"],
         &["gen", "--arch", "i386", "--emit", "gas", "--check"],
         &["gen", "--arch", "i386", "--emit", "gas", "-o", ""],
         &["image", "--arch", "i386"],

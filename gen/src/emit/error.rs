@@ -108,7 +108,10 @@ impl fmt::Display for Error {
         match &self.kind {
             Kind::NoTable(arch) => write!(f, "there are no tables for {arch} yet"),
             Kind::WrongFormat { format, arch } => {
-                write!(f, "the format {format} is for amd64, not {arch}")
+                if *format == Format::PackedTable {
+                    return write!(f, "the format {format} is for amd64, not {arch}");
+                }
+                write!(f, "the format {format} is for i386 and amd64, not {arch}; {} can", Format::Gas)
             }
             Kind::Args { format, limit, services } => {
                 for TooMany { line, name, args } in services.iter().take(NAMED) {

@@ -11,6 +11,22 @@ use crate::model::UnknownName;
 pub enum Format {
     /// Stubs for GNU as, AT&T syntax. What it assembles to is what [`Bin`](Self::Bin) is, byte for byte.
     Gas,
+    /// Stubs for Microsoft's assembler and LLVM's, i386 and amd64.
+    Masm,
+    /// Stubs for NASM, i386 and amd64, COFF and ELF.
+    Nasm,
+    /// Stubs as naked functions of Rust.
+    Rust,
+    /// A C header: numbers, argument bytes, prototypes, and functions that call the kernel inline.
+    C,
+    /// A module definition file.
+    Def,
+    /// Exports as winebuild and ReactOS's spec2def take them.
+    Spec,
+    /// Numbers in the layout of the public per-build tables.
+    Csv,
+    /// Descriptions for syzkaller.
+    Syzlang,
     /// The code of the stubs, one after another, each at a multiple of 16 bytes; bytes CCh (`int3`) between them on
     /// x86, zeros on arm64.
     Bin,
@@ -29,6 +45,14 @@ impl Format {
     /// All formats.
     pub const ALL: &[Self] = &[
         Self::Gas,
+        Self::Masm,
+        Self::Nasm,
+        Self::Rust,
+        Self::C,
+        Self::Def,
+        Self::Spec,
+        Self::Csv,
+        Self::Syzlang,
         Self::Bin,
         #[cfg(feature = "json")]
         Self::Json,
@@ -42,6 +66,14 @@ impl Format {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Gas => "gas",
+            Self::Masm => "masm",
+            Self::Nasm => "nasm",
+            Self::Rust => "rust",
+            Self::C => "c",
+            Self::Def => "def",
+            Self::Spec => "spec",
+            Self::Csv => "csv",
+            Self::Syzlang => "syzlang",
             Self::Bin => "bin",
             #[cfg(feature = "json")]
             Self::Json => "json",

@@ -1,43 +1,19 @@
 //! `gas`: stubs for GNU as.
 
-use super::Stubs;
-use super::bin::{ALIGN_POWER, filler};
-use super::writer::AsmWriter;
+use super::writer::{AsmWriter, Dialect};
+use super::{Error, Stubs, assembly};
 use crate::model::{Arch, ServiceList};
-use crate::stub::{Syntax, write_lines};
+use crate::stub::Syntax;
 
-pub(super) fn write_gas(list: &ServiceList, stubs: &Stubs) -> String {
-    let mut out = AsmWriter::default();
-    out.comment(&format!(
-        "Stubs of {} system services, shape {}, encoding {}. Made by ntgate; do not edit.",
-        stubs.stubs.len(),
-        stubs.shape,
-        stubs.encoding
-    ));
-    out.comment(&format!("Assemble with: {}", assembler(stubs.shape.arch())));
+pub(super) fn write_gas(list: &ServiceList, stubs: &Stubs) -> Result<String, Error> {
+    let arch = stubs.shape.arch();
+    let mut out = AsmWriter::new(Dialect::Gas, arch, Some(stubs.encoding));
+    assembly::push_head(&mut out, stubs, Some(stubs.encoding));
+    out.comment(&format!("Assemble with: {}", assembler(arch)));
     out.blank();
     out.section_text();
-    for (service, stub) in list.services().zip(&stubs.stubs) {
-        out.blank();
-        if let Some(doc) = service.doc() {
-            // Never a number first: as would take `# 1 "x"` for a line number and a file.
-            out.comment(&format!("{}: {doc}", service.name()));
-        }
-        out.align(ALIGN_POWER, filler(stubs.shape.arch()));
-        for symbol in &stub.symbols {
-            out.global(symbol);
-        }
-        for symbol in &stub.symbols {
-            out.symbol(symbol);
-        }
-        for (index, line) in write_lines(stub, Syntax::Gas).into_iter().enumerate() {
-            if let Some(label) = line.label {
-                out.label(label);
-            }
-            out.instruction(stub.instructions.get(index), &line.text);
-        }
-    }
-    out.finish()
+    assembly::push_stubs(&mut out, list, stubs, Syntax::Gas)?;
+    Ok(out.finish())
 }
 
 const fn assembler(arch: Arch) -> &'static str {

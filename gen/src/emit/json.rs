@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{Error, Stubs};
+use crate::model::{Param, ServiceList, ServiceTable};
 
 /// Goes up when a key that is here changes its meaning or goes away.
 const VERSION: u32 = 1;
@@ -19,8 +20,16 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct ServiceStub<'a> {
     name: &'a str,
+    /// The name of its table.
+    table: &'a str,
     number: u32,
     args: u8,
+    /// What the list says about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doc: Option<&'a str>,
+    /// The typed parameters, if the list has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    params: Option<Vec<TypedParam<'a>>>,
     /// The first of `symbols`.
     symbol: &'a str,
     symbols: &'a [String],
@@ -30,21 +39,40 @@ struct ServiceStub<'a> {
 }
 
 #[derive(Serialize)]
+struct TypedParam<'a> {
+    #[serde(rename = "type")]
+    ty: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+}
+
+#[derive(Serialize)]
 struct Field {
     offset: usize,
     symbol: String,
     kind: &'static str,
 }
 
-pub(super) fn write_json(stubs: &Stubs) -> Result<Vec<u8>, Error> {
+impl<'a> TypedParam<'a> {
+    fn of(param: &'a Param) -> Self {
+        Self { ty: param.ty(), name: param.name() }
+    }
+}
+
+pub(super) fn write_json(list: &ServiceList, stubs: &Stubs) -> Result<Vec<u8>, Error> {
     let mut services = Vec::with_capacity(stubs.stubs.len());
-    for stub in &stubs.stubs {
+    let rows =
+        list.tables().iter().flat_map(|table: &ServiceTable| table.services().iter().map(|row| (table.name(), row)));
+    for ((table, service), stub) in rows.zip(&stubs.stubs) {
         let code = stub.encode().map_err(|error| Error::encode(&stub.service, error))?;
         let fields = code.relocations.into_iter();
         services.push(ServiceStub {
             name: &stub.service,
+            table,
             number: stub.number,
             args: stub.args,
+            doc: service.doc(),
+            params: service.signature().map(|params| params.iter().map(TypedParam::of).collect()),
             symbol: stub.symbols.first().map_or("", String::as_str),
             symbols: &stub.symbols,
             code: code.bytes.iter().map(|byte| format!("{byte:02x}")).collect(),

@@ -3,14 +3,27 @@
 //! Every format takes its instructions from [`stub`] and its numbers and counts from the list; none has
 //! an instruction or a number of its own. The output depends on the list and the options alone: no time, no path.
 
+mod assembly;
 mod bin;
+mod c_dialect;
+mod c_header;
+mod comment;
+mod csv;
+mod def;
 mod error;
 mod format;
 mod gas;
 #[cfg(feature = "json")]
 mod json;
+mod lines;
 mod list;
+mod masm;
+mod nasm;
 mod packed_table;
+mod params;
+mod rust;
+mod spec;
+mod syzlang;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -34,7 +47,8 @@ pub struct Options {
     pub arch: Arch,
     /// The shape of the stubs; `None` is the architecture's [default](Shape::default_for).
     pub shape: Option<Shape>,
-    /// The encoding of the stubs; `None` is the shape's [default](Shape::default_encoding).
+    /// The encoding of the stubs; `None` is the shape's [default](Shape::default_encoding), and the assembler's choice in
+    /// `masm`, `nasm` and `rust`.
     pub encoding: Option<Encoding>,
     /// The output format.
     pub format: Format,
@@ -69,11 +83,24 @@ impl Options {
 /// If the shape is another architecture's, the architecture has no such tables, or the format cannot hold what the shape
 /// or the list needs.
 pub fn emit(list: &ServiceList, options: &Options) -> Result<Vec<u8>, Error> {
+    // Where none is asked for, an assembler may choose.
+    let moves = options.encoding;
     match options.format {
-        Format::Gas => Stubs::build(list, options).map(|stubs| gas::write_gas(list, &stubs).into_bytes()),
+        Format::Gas => gas::write_gas(list, &Stubs::build(list, options)?).map(String::into_bytes),
+        Format::Masm => masm::write_masm(list, &Stubs::build_x86(list, options)?, moves).map(String::into_bytes),
+        Format::Nasm => nasm::write_nasm(list, &Stubs::build_x86(list, options)?, moves).map(String::into_bytes),
+        Format::Rust => rust::write_rust(list, &Stubs::build(list, options)?, moves).map(String::into_bytes),
+        Format::C => Ok(c_header::write_c(list, options.arch).into_bytes()),
+        Format::Def => Ok(def::write_def(list, &Stubs::build(list, options)?).into_bytes()),
+        Format::Spec => {
+            let is_kernel = options.shape.is_some_and(Shape::is_kernel);
+            Ok(spec::write_spec(list, options.arch, is_kernel).into_bytes())
+        }
+        Format::Csv => Ok(csv::write_csv(list).into_bytes()),
+        Format::Syzlang => Ok(syzlang::write_syzlang(list, options.arch).into_bytes()),
         Format::Bin => bin::encode_bin(&Stubs::build(list, options)?),
         #[cfg(feature = "json")]
-        Format::Json => json::write_json(&Stubs::build(list, options)?),
+        Format::Json => json::write_json(list, &Stubs::build(list, options)?),
         Format::List => Ok(list::write_list(list).into_bytes()),
         Format::Table => table::write_table(list, options.arch).map(String::into_bytes),
         Format::PackedTable => packed_table::write_packed_table(list, options.arch).map(String::into_bytes),
@@ -96,5 +123,13 @@ impl Stubs {
         let encoding = options.encoding.unwrap_or(shape.default_encoding());
         let stubs = list.services().map(|service| stub::build(shape, service, encoding)).collect();
         Ok(Self { shape, encoding, stubs })
+    }
+
+    /// The same for a format that knows no other instructions.
+    fn build_x86(list: &ServiceList, options: &Options) -> Result<Self, Error> {
+        match options.arch {
+            Arch::I386 | Arch::Amd64 => Self::build(list, options),
+            Arch::Arm64 => Err(Error::wrong_format(options.format, options.arch)),
+        }
     }
 }

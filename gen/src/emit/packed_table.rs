@@ -4,7 +4,8 @@
 //! expression only where table and routines are in one section of one file. The linker knows the addresses, and its
 //! scripts can count. Who has another linker packs at run time, by `NtgatePackTable` of `table`.
 
-use super::table::{Lines, NO_SERVICE, c_name};
+use super::lines::Lines;
+use super::table::{NO_SERVICE, c_name};
 use super::{Error, Format};
 use crate::model::{Arch, Service, ServiceList, ServiceTable};
 use crate::table::{REGISTER_ARGS, STACK_ARGS, stack_args};

@@ -2,31 +2,15 @@
 //!
 //! The text needs no header. Who has prototypes of the services defines `NTGATE_HAVE_PROTOTYPES` and includes it.
 
+use super::c_dialect::Dialect;
+use super::comment::{c_comment, with_name};
+use super::lines::Lines;
 use super::{Error, Format};
 use crate::model::{Arch, Service, ServiceList, ServiceTable};
 use crate::table::locate;
 
 /// The routine in the rows of a table that have no service.
 pub(super) const NO_SERVICE: &str = "NtgateNoService";
-
-/// How the C of an architecture differs.
-struct Dialect {
-    arch: Arch,
-    /// The convention of services, for gcc.
-    convention: &'static str,
-    /// An unsigned type of 32 bits; on i386 that of ReactOS.
-    ulong: &'static str,
-    /// A signed one, for NTSTATUS.
-    long: &'static str,
-    /// A type as wide as an argument's place on the stack.
-    slot: &'static str,
-}
-
-const I386: Dialect =
-    Dialect { arch: Arch::I386, convention: "stdcall", ulong: "unsigned long", long: "long", slot: "unsigned long" };
-
-const AMD64: Dialect =
-    Dialect { arch: Arch::Amd64, convention: "ms_abi", ulong: "unsigned int", long: "int", slot: "unsigned long long" };
 
 /// Services of at most so many arguments fit the argument table of amd64, which has a byte for 8 times the count.
 const ARGS_AMD64: u32 = 31;
@@ -54,19 +38,16 @@ static inline unsigned int NtgatePackTable(int *packed, const NTGATE_SERVICE *ta
 ";
 
 pub(super) fn write_table(list: &ServiceList, arch: Arch) -> Result<String, Error> {
-    let dialect = match arch {
-        Arch::I386 => I386,
-        Arch::Amd64 => AMD64,
-        Arch::Arm64 => return Err(Error::no_table(arch)),
-    };
+    if arch == Arch::Arm64 {
+        return Err(Error::no_table(arch));
+    }
+    let dialect = Dialect::of(arch);
     if arch == Arch::Amd64 {
         Error::check_args(list, Format::Table, ARGS_AMD64)?;
     }
     let mut out = Lines::new("/* Service tables. Made by ntgate; do not edit. */\n");
     out.blank();
-    out.line("#ifndef NTAPI");
-    out.line(&format!("#define NTAPI __attribute__(({}))", dialect.convention));
-    out.line("#endif");
+    dialect.push_convention(&mut out);
     out.blank();
     out.line("typedef void (*NTGATE_SERVICE)(void);");
     dialect.push_prototypes(&mut out, list);
@@ -99,11 +80,10 @@ impl Dialect {
         out.blank();
         out.line("#ifndef NTGATE_HAVE_PROTOTYPES");
         for service in list.services() {
-            let params = match service.args(self.arch) {
-                0 => "void".to_owned(),
-                count => vec![self.slot; count.into()].join(", "),
-            };
-            out.line(&format!("{} NTAPI {}({params});", self.long, service.name()));
+            if let Some(comment) = with_name(service) {
+                out.line(&format!("/* {} */", c_comment(&comment)));
+            }
+            out.line(&format!("{} NTAPI {}({});", self.long, service.name(), self.slots(service)));
         }
         out.line("#endif");
     }
@@ -168,31 +148,4 @@ impl Dialect {
 pub(super) fn c_name(table: &str) -> String {
     let mut chars = table.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
-/// Text line by line.
-pub(super) struct Lines(String);
-
-impl Lines {
-    pub(super) fn new(head: &str) -> Self {
-        Self(head.to_owned())
-    }
-
-    pub(super) fn line(&mut self, line: &str) {
-        self.0.push_str(line);
-        self.0.push('\n');
-    }
-
-    pub(super) fn blank(&mut self) {
-        self.line("");
-    }
-
-    /// Whole lines.
-    pub(super) fn text(&mut self, text: &str) {
-        self.0.push_str(text);
-    }
-
-    pub(super) fn finish(self) -> String {
-        self.0
-    }
 }

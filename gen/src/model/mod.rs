@@ -61,6 +61,12 @@ impl ServiceTable {
         Self { name, base, services, names }
     }
 
+    /// The same services under another name of the table and from another base, which must be one that a list may have.
+    pub(crate) fn moved(&self, name: &str, base: u32) -> Self {
+        let moved = |service: &Service| Service { number: service.number - self.base + base, ..service.clone() };
+        Self { name: name.to_owned(), base, services: self.services.iter().map(moved).collect(), ..self.clone() }
+    }
+
     /// The table's name, an identifier: `main` unless the list says otherwise.
     #[must_use]
     pub fn name(&self) -> &str {
