@@ -24,7 +24,7 @@ const SLICE: u64 = 4_000_000;
 #[derive(Debug, clap::Args)]
 #[command(after_help = STATUS_HELP)]
 pub(super) struct Args {
-    /// The image: a multiboot-1 file for i386; `-` is standard input
+    /// The image: a multiboot-1 file; `-` is standard input
     image: PathBuf,
     /// The CPU model
     #[arg(long, value_name = "MODEL", default_value = "core2duo", value_parser = model_parser())]

@@ -59,9 +59,10 @@ fn shape_names() -> Vec<&'static str> {
 }
 
 impl Args {
+    /// None: those that the list is for.
     fn archs(&self) -> Vec<Arch> {
         match self.arch {
-            ArchChoice::All => ARCHS.to_vec(),
+            ArchChoice::All => Vec::new(),
             ArchChoice::One(arch) => vec![arch],
         }
     }
@@ -69,8 +70,10 @@ impl Args {
     /// The shapes of these names that the architectures have. A name that none of them has is bad usage.
     fn shapes(&self) -> Result<Vec<Shape>, Failure> {
         let mut shapes = Vec::new();
+        let archs = self.archs();
+        let archs = if archs.is_empty() { &ARCHS[..] } else { &archs };
         for name in &self.shape {
-            let found = self.archs().into_iter().map(|arch| Shape::from_name(arch, name)).collect::<Vec<_>>();
+            let found = archs.iter().map(|&arch| Shape::from_name(arch, name)).collect::<Vec<_>>();
             if let [Err(error), rest @ ..] = &found[..]
                 && rest.iter().all(Result::is_err)
             {

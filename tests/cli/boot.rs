@@ -137,8 +137,8 @@ fn a_c_program_prints_what_it_prints_natively() {
 #[ignore = "needs gcc for x86-64, objcopy and qemu-system-x86_64"]
 fn a_c_program_that_enters_long_mode_prints_what_qemu_prints() {
     let sandbox = Sandbox::new();
-    let flags = ["-m64", "-O2", "-march=core2", "-ffreestanding", "-nostdlib", "-static", "-fno-pie", "-no-pie"];
-    let more = ["-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-mno-red-zone", "-mno-ssse3"];
+    let flags = ["-m64", "-O2", "-ffreestanding", "-nostdlib", "-static", "-fno-pie", "-no-pie"];
+    let more = ["-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-mno-red-zone"];
     let link = ["-Wl,-T,link.ld,--build-id=none", "start64.S", "program.c", "-lgcc"];
     let wide = c_program(&sandbox, &[&flags[..], &more, &link].concat(), "wide.elf");
     let mut objcopy = Command::new("objcopy");

@@ -332,6 +332,10 @@ fn completions_and_manual_name_every_subcommand() {
 #[test]
 fn a_machine_that_is_not_there_is_status_3() {
     let sandbox = Sandbox::new();
+    let mut command = sandbox.command(&["prove", "--machine", "qemu", "--arch", "amd64"]);
+    let outcome = Outcome::of(command.env("PATH", sandbox.path("")).output().expect("it runs"));
+    let outcome = outcome.status(3).no_stdout();
+    assert!(outcome.stderr().contains("qemu-system-x86_64"), "{}", outcome.stderr());
     let mut command = sandbox.command(&["prove", "--machine", "qemu"]);
     let outcome = Outcome::of(command.env("PATH", sandbox.path("")).output().expect("it runs"));
     let outcome = outcome.status(3).no_stdout();

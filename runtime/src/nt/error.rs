@@ -61,6 +61,11 @@ pub enum BuildError {
         /// How many there may be.
         max: usize,
     },
+    /// The guest has no routine or variable of this name.
+    NoSuchSymbol {
+        /// The name.
+        name: &'static str,
+    },
     /// A service's routine is too far from the packed table.
     OutOfReach {
         /// Index of the service.
@@ -120,6 +125,7 @@ impl fmt::Display for BuildError {
             Self::TooManyTables { count, max } => {
                 write!(f, "{count} service tables; a service number chooses from {max}")
             }
+            Self::NoSuchSymbol { name } => write!(f, "the guest has no {name}"),
             Self::OutOfReach { service } => {
                 write!(f, "service {service} is out of a packed table's reach")
             }

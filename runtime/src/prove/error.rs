@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use ntgate_gen::Arch;
+use ntgate_gen::table::REGISTER_ARGS;
+use ntgate_gen::{Arch, Service};
 
 use super::finding::Finding;
 use super::guest::Services;
@@ -31,6 +32,8 @@ pub enum ProveError {
     TooManyArguments {
         /// Its name.
         service: String,
+        /// Its line in the list.
+        line: usize,
         /// How many it may have.
         max: u32,
     },
@@ -59,9 +62,10 @@ impl ProveError {
     pub(super) fn build(error: BuildError, services: &Services<'_>) -> Self {
         match error {
             BuildError::TooManyStackArguments { service, max } if service < services.len() => {
-                let service =
-                    services.iter().nth(service).map_or_else(String::new, |service| service.name().to_string());
-                Self::TooManyArguments { service, max: 4 + max }
+                let service = services.iter().nth(service);
+                let line = service.map_or(0, Service::line);
+                let service = service.map_or_else(String::new, |service| service.name().to_string());
+                Self::TooManyArguments { service, line, max: REGISTER_ARGS + max }
             }
             error => Self::Build(error),
         }
@@ -94,9 +98,9 @@ impl fmt::Display for ProveError {
                 write!(f, "stubs of {arch} cannot be proven: there is no machine that runs them; i386 and amd64 can")
             }
             Self::NoShape => f.write_str("none of the shapes is of that architecture"),
-            Self::TooManyArguments { service, max } => write!(
+            Self::TooManyArguments { service, line, max } => write!(
                 f,
-                "{service} has more parameters than the {max} that a 64-bit kernel copies; leave amd64 out (--arch i386)"
+                "line {line}: {service} has more parameters than the {max} that a 64-bit kernel takes; the list is for i386 alone"
             ),
             Self::Build(error) => write!(f, "there is no image: {error}"),
             Self::Backend(error) => error.fmt(f),

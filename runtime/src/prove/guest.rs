@@ -47,6 +47,9 @@ pub(super) trait Guest: Sync + Send {
         (0..).map_while(|index| Self::set(plan, index))
     }
 
+    /// How many services a plan has.
+    fn services(plan: &Self::Plan) -> usize;
+
     /// The stubs of each set, to be broken.
     fn stubs_mut(plan: &mut Self::Plan) -> Vec<&mut Vec<Stub>>;
 

@@ -50,7 +50,8 @@ mod verdict;
 
 use std::time::Instant;
 
-use ntgate_gen::{Arch, ServiceList, ServiceTable, Shape};
+use ntgate_gen::table::{REGISTER_ARGS, locate};
+use ntgate_gen::{Arch, Service, ServiceList, ServiceTable, Shape};
 
 pub use cpu::Cpu;
 pub use entry::Entry;
@@ -61,6 +62,7 @@ pub use mutation::Mutation;
 pub use parallel::Progress;
 pub use report::{Difference, Failure, Refusals, Report, Run};
 
+use crate::nt::amd64::layout::{COPY_RUN, MAX_SYSCALL_PARAMS};
 use group::{AnyGroup, Booted, System};
 use guest::Services;
 
@@ -68,7 +70,7 @@ use guest::Services;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Options {
-    /// The architectures; none means all that can be proven, or those of the shapes.
+    /// The architectures; none means those that the list is for.
     pub archs: Vec<Arch>,
     /// The shapes; none means all of the architectures'.
     pub shapes: Vec<Shape>,
@@ -91,8 +93,8 @@ pub enum MachineKind {
 /// The architectures that can be proven, in the order of a report.
 pub const ARCHS: [Arch; 2] = [Arch::I386, Arch::Amd64];
 
-/// Where win32k's table begins. The kernel takes the table from bits 12 and 13 of a number.
-const WIN32K_BASE: u32 = 0x1000;
+/// win32k's among the tables that the bits above the row choose from.
+const WIN32K: u32 = 1;
 
 /// Proves the stubs of a list: of the kernel's own table, and of win32k's if there is one. `name` is what the report calls
 /// the list; `progress` is told of boots.
@@ -103,11 +105,12 @@ const WIN32K_BASE: u32 = 0x1000;
 pub fn prove(list: &ServiceList, name: &str, options: &Options, progress: &Progress<'_>) -> Result<Report, ProveError> {
     let started = Instant::now();
     let services = services(list)?;
-    let shapes = shapes(&options.archs, &options.shapes)?;
+    let mut shapes = shapes(&options.archs, &options.shapes)?;
+    let mut report = Report::new(name, services.len());
+    report.notes.extend(leave_out(&services, options, &mut shapes));
     let qemu = options.machine == MachineKind::Qemu;
     let groups = groups(&services, &shapes)?;
-    let mut report = Report::new(name, services.len());
-    report.notes = notes(list, &services, options, &shapes);
+    report.notes.extend(notes(list, &services, options, &shapes));
 
     let jobs: Vec<(&dyn AnyGroup, Cpu)> =
         groups.iter().flat_map(|group| group.cpus(qemu).into_iter().map(move |cpu| (&**group, cpu))).collect();
@@ -155,7 +158,7 @@ fn services(list: &ServiceList) -> Result<Services<'_>, ProveError> {
     if kernel.base() != 0 {
         return Err(ProveError::Base { table: kernel.name().to_owned(), base: kernel.base() });
     }
-    Ok(Services::new(kernel, list.tables().iter().find(|table| table.base() == WIN32K_BASE)))
+    Ok(Services::new(kernel, list.tables().iter().find(|table| locate(table.base()) == (WIN32K, 0))))
 }
 
 /// Each shape once, in the order of the architectures and their shapes.
@@ -173,6 +176,32 @@ fn shapes(archs: &[Arch], wanted: &[Shape]) -> Result<Vec<Shape>, ProveError> {
     Ok(shapes)
 }
 
+/// A list that is for i386 alone is proven for i386 alone, unless amd64 is asked for.
+fn leave_out(services: &Services<'_>, options: &Options, shapes: &mut Vec<Shape>) -> Option<String> {
+    const MOST: usize = REGISTER_ARGS as usize + COPY_RUN;
+    let service = services.iter().find(|service| usize::from(service.args(Arch::Amd64)) > MOST)?;
+    let amd64 = |shape: &Shape| shape.arch() == Arch::Amd64;
+    if !options.archs.is_empty() || shapes.iter().all(amd64) || !shapes.iter().any(amd64) {
+        return None;
+    }
+    shapes.retain(|shape| !amd64(shape));
+    let (name, line) = (service.name(), service.line());
+    Some(format!(
+        "amd64 is left out: line {line}: {name} has more parameters than the {MOST} that a 64-bit kernel takes"
+    ))
+}
+
+/// What ReactOS's own kernel would not do for the stubs that are its own.
+fn reactos_limit(services: &Services<'_>, shapes: &[Shape]) -> Option<String> {
+    let most = |service: &&Service| u32::from(service.args(Arch::Amd64)) > MAX_SYSCALL_PARAMS;
+    let service = services.iter().find(most).filter(|_| shapes.contains(&Shape::SyscallReactos))?;
+    Some(format!(
+        "ReactOS's own amd64 kernel copies no more than {MAX_SYSCALL_PARAMS} arguments; {} has {}",
+        service.name(),
+        service.args(Arch::Amd64)
+    ))
+}
+
 fn notes(list: &ServiceList, services: &Services<'_>, options: &Options, shapes: &[Shape]) -> Vec<String> {
     let mut notes = Vec::new();
     let has = |table: &ServiceTable| services.tables().iter().any(|known| known.name() == table.name());
@@ -184,6 +213,7 @@ fn notes(list: &ServiceList, services: &Services<'_>, options: &Options, shapes:
             other.base()
         ));
     }
+    notes.extend(reactos_limit(services, shapes));
     if options.machine == MachineKind::Qemu {
         if shapes.iter().any(|shape| shape.arch() == Arch::I386) {
             notes.push("486 is left out: QEMU's has CPUID".to_owned());

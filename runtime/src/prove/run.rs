@@ -107,6 +107,13 @@ fn judge_boot<G: Guest>(
         // Nothing of the plan has run: this is not about a stub.
         return Err(ProveError::NoBoot { cpu: cpu.name, why: why() });
     }
+    let sets = G::sets(plan).count();
+    if (log.profile.as_str(), log.services as usize, log.set_count as usize)
+        != (ground.guest.profile(), G::services(plan), sets)
+    {
+        let why = format!("its log is of {} services and {} sets under {}", log.services, log.set_count, log.profile);
+        return Err(ProveError::NoBoot { cpu: cpu.name, why });
+    }
     if let Some(finding) = judge_cpu(log.cpu.as_deref(), &G::cpu_line(cpu)) {
         return Err(ProveError::WrongCpu { cpu: cpu.name, finding: Box::new(finding) });
     }

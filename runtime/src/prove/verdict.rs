@@ -18,15 +18,35 @@ pub(super) struct Want {
     pub(super) value: u64,
     /// Bits that may be either: undefined by the manuals, or the kernel's own business.
     pub(super) open: u64,
+    /// A fact whose open bits these are: both come from the same register.
+    pub(super) like: Option<usize>,
 }
 
 impl Want {
     pub(super) const fn of(value: u64) -> Self {
-        Self { value, open: 0 }
+        Self { value, open: 0, like: None }
+    }
+
+    /// One of which some bits may be either.
+    pub(super) const fn with_open(value: u64, open: u64) -> Self {
+        Self { value: value & !open, open, like: None }
     }
 
     /// Anything will do.
-    pub(super) const ANY: Self = Self { value: 0, open: u64::MAX };
+    pub(super) const ANY: Self = Self::with_open(0, u64::MAX);
+
+    /// The same, its open bits those of another fact.
+    pub(super) const fn like(self, fact: usize) -> Self {
+        Self { like: Some(fact), ..self }
+    }
+
+    /// The value in a record.
+    fn in_record(self, record: Record<'_>) -> Self {
+        match self.like {
+            Some(fact) => Self::of(self.value | record.fact(fact) & self.open),
+            None => self,
+        }
+    }
 
     const fn allows(self, seen: u64) -> bool {
         (self.value ^ seen) & !self.open == 0
@@ -40,7 +60,7 @@ pub(super) fn judge(form: &Form, record: Record<'_>, expected: &Expected) -> Vec
         .facts
         .iter()
         .filter_map(|&(index, what)| {
-            let (want, seen) = (expected.facts.get(index)?, record.fact(index));
+            let (want, seen) = (expected.facts.get(index)?.in_record(record), record.fact(index));
             (!want.allows(seen)).then(|| number(what, index, want.value, seen))
         })
         .collect();

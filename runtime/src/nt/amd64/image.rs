@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use iced_x86::code_asm::{CodeAssembler, eax};
+use ntgate_gen::table::packed_entry;
 
 use super::assembly::{Assembled, KernelAsm, Routine};
 use super::block::Block;
@@ -227,8 +228,8 @@ impl<'k> Builder<'k> {
                 let routine = self.services.get(row.service).copied().unwrap_or(unused);
                 let routine = routine.wrapping_add_signed(row.displacement.into());
                 let distance = routine.wrapping_sub(base + u64::from(packed)) as i64;
-                let entry = service_table::pack(distance, row.stack_arguments)
-                    .ok_or(BuildError::OutOfReach { service: row.service })?;
+                let entry = packed_entry(distance, row.stack_arguments)
+                    .map_err(|_| BuildError::OutOfReach { service: row.service })?;
                 rest.dword(packed - kernel::END + 4 * number, entry);
                 rest.qword(pointers - kernel::END + 8 * number, routine);
                 rest.byte(arguments - kernel::END + number, row.argument_bytes.into());

@@ -112,8 +112,13 @@ pub const COPY_AREA: u32 = 0x70;
 /// Instructions in Windows's copy run: stack arguments a service can have.
 pub const COPY_RUN: usize = 14;
 
-/// Stack that ReactOS takes for arguments (`MAX_SYSCALL_PARAM_SIZE`, `sdk/include/ndk/amd64/ketypes.h`).
-pub const REACTOS_COPY_AREA: u32 = 0x80;
+/// Arguments of a service that ReactOS's KiSystemCallHandler makes room for, and copies at most
+/// (`ntoskrnl/ke/amd64/traphandler.c`). The guest copies what any other kernel would too, so that the stubs of larger
+/// services can be tried; what is beyond the room is the frame's own home area.
+pub const MAX_SYSCALL_PARAMS: u32 = 16;
+
+/// Bytes of that room, right below the frame.
+pub const REACTOS_COPY_AREA: u32 = 8 * MAX_SYSCALL_PARAMS;
 
 /// Home area that a caller leaves for the four register arguments.
 pub const HOME_AREA: u32 = 0x20;
@@ -202,29 +207,10 @@ pub mod service_table {
     pub const MASK: u32 = 0x20;
     /// Offset of the win32k descriptor.
     pub const TEST: u32 = 0x20;
-    /// First number of the win32k table.
-    pub const SHADOW_BASE: u32 = 0x1000;
     /// Bits of a packed entry that hold the number of stack arguments.
     pub const COUNT_MASK: u32 = 0xF;
     /// Bits that the routine's distance from the table stands above.
     pub const OFFSET_SHIFT: u32 = 4;
-
-    /// A packed entry: the routine's distance from the table's start, and the number of stack arguments. None when
-    /// either does not fit.
-    #[must_use]
-    pub const fn pack(distance: i64, stack_arguments: u32) -> Option<u32> {
-        let limit = 1i64 << (31 - OFFSET_SHIFT);
-        if distance < -limit || distance >= limit || stack_arguments > COUNT_MASK {
-            return None;
-        }
-        Some((distance as u32) << OFFSET_SHIFT | stack_arguments)
-    }
-
-    /// The distance and the number of stack arguments of a packed entry.
-    #[must_use]
-    pub const fn unpack(entry: u32) -> (i64, u32) {
-        ((entry as i32 >> OFFSET_SHIFT) as i64, entry & COUNT_MASK)
-    }
 }
 
 /// The TEB: its `NT_TIB` and one field of GDI (ReactOS `sdk/include/ndk/peb_teb.h`).

@@ -294,8 +294,8 @@ pub const fn first_argument(set: u32, call: u32) -> u64 {
     0xA640_0000_0000_0000 | (set as u64) << 32 | (call as u64) << 8
 }
 
-/// Arguments that go over the stack: all but four.
+/// Arguments that go over the stack: all but those in registers.
 #[must_use]
 pub const fn stack_arguments(args: u32) -> u32 {
-    args.saturating_sub(4)
+    args.saturating_sub(ntgate_gen::table::REGISTER_ARGS)
 }

@@ -1,6 +1,6 @@
 //! What a call's record has to be: every fact from the list, the image's addresses and the way in.
 //!
-//! The table in [`record`](crate::nt::amd64::record) says the same in words.
+//! What each fact means is said in [`record`](crate::nt::amd64::record).
 
 use iced_x86::Code;
 use ntgate_gen::{Shape, Stub};
@@ -136,7 +136,8 @@ impl<'a> SetView<'a, Amd64> {
         };
         let stores_home = stub.shape == Shape::SyscallHome;
         let r11 = poison(record::POISON_R11);
-        Some(WayIn { by, number, rip, rsp, rflags: rflags(by, stub.shape), r10, r11, stores_home })
+        let rflags = rflags(by, stub.shape, at_stub);
+        Some(WayIn { by, number, rip, rsp, rflags, r10, r11, stores_home })
     }
 
     /// A call of the harness without a stub.
@@ -152,7 +153,7 @@ impl<'a> SetView<'a, Amd64> {
             entry::BY_SYSTEM_SERVICE => (addresses.direct_int_return, first, poison(record::POISON_R11)),
             _ => (addresses.direct_syscall_return, first, 0),
         };
-        let rflags = rflags(by, Shape::Syscall);
+        let rflags = rflags(by, Shape::Syscall, self.layout()?.rsp_before - 8);
         Some(WayIn { by, number: refusal.number, rip, rsp: refusal.pointer, rflags, r10, r11, stores_home: false })
     }
 
@@ -234,7 +235,7 @@ fn entry_facts(way_in: &WayIn, first_argument: u64) -> Vec<(usize, Want)> {
     };
     let (rcx, r11) = if way_in.is_syscall() {
         // SYSCALL saves RIP and RFLAGS there.
-        (way_in.rip, way_in.rflags)
+        (way_in.rip, way_in.rflags.like(fact::FRAME_RFLAGS))
     } else {
         (first_argument, Want::of(way_in.r11))
     };
@@ -256,9 +257,9 @@ fn user_exit(way_in: &WayIn, call: u32) -> Vec<(usize, Want)> {
     let exit = if way_in.is_syscall() { exit::SYSRET } else { exit::IRET };
     vec![
         (fact::EXIT, dword(exit)),
-        (fact::RFLAGS, way_in.rflags),
+        (fact::RFLAGS, way_in.rflags.like(fact::FRAME_RFLAGS)),
         (fact::RCX, Want::of(way_in.rip)),
-        (fact::R11, way_in.rflags),
+        (fact::R11, way_in.rflags.like(fact::FRAME_RFLAGS)),
         (fact::R8, Want::of(way_in.rsp)),
         (fact::R9, Want::of(record::POISON_RBP | u64::from(call))),
         (fact::XMM_KEPT, dword(0xFFC0)),
@@ -272,7 +273,7 @@ fn kernel_exit() -> Vec<(usize, Want)> {
     let mut facts: Vec<(usize, Want)> = volatile.into_iter().map(|index| (index, Want::ANY)).collect();
     facts.extend([
         (fact::EXIT, dword(exit::RET)),
-        (fact::RFLAGS, Want { value: u64::from(flags::IF) | ALWAYS, open: STATUS }),
+        (fact::RFLAGS, Want::with_open(u64::from(flags::IF) | ALWAYS, STATUS)),
         (fact::XMM_KEPT, dword(0xFFFF)),
     ]);
     facts
@@ -317,21 +318,35 @@ fn routine_facts(way_in: &WayIn, served: &Served, layout: &SetLayout, first_argu
     facts
 }
 
-/// RFLAGS in the frame: what the harness sets before the call, changed by what the stub does.
-fn rflags(by: u32, shape: Shape) -> Want {
+/// RFLAGS in the frame: what the harness sets before the call, changed by what the stub does with RSP at its start.
+fn rflags(by: u32, shape: Shape, rsp: u64) -> Want {
     let before = u64::from(RFLAGS_BEFORE) | ALWAYS;
-    let open = u64::from(flags::AF);
-    let tested = Want { value: before & !STATUS, open };
+    // AF is undefined behind TEST.
+    let tested = |status: u32| Want::with_open(before & !STATUS | u64::from(status), flags::AF.into());
     match (by, shape) {
         (entry::BY_ZW_SYSTEM_SERVICE, _) => Want::of(0),
-        // CLI before PUSHFQ, and a subtraction from the stack pointer.
-        (entry::BY_SERVICE_INTERNAL, _) => Want { value: ALWAYS, open: STATUS },
-        // TEST of a bit that is set: not zero, and one bit is odd parity. AF is undefined.
-        (entry::BY_SYSTEM_SERVICE, Shape::SyscallOrInt2e) => tested,
+        // CLI, and `sub rsp,10h` before PUSHFQ.
+        (entry::BY_SERVICE_INTERNAL, _) => Want::of(ALWAYS | u64::from(flags_of_subtraction(rsp, STACK_SEGMENT_BYTES))),
+        // TEST of a bit that is set: not zero, and one bit is odd parity.
+        (entry::BY_SYSTEM_SERVICE, Shape::SyscallOrInt2e) => tested(0),
         // Of one that is not: zero, and even parity.
-        (_, Shape::SyscallOrInt2e) => Want { value: tested.value | u64::from(flags::ZF | flags::PF), open },
+        (_, Shape::SyscallOrInt2e) => tested(flags::ZF | flags::PF),
         _ => Want::of(before),
     }
+}
+
+/// What a kernel stub of Windows takes from RSP before it pushes: room for SS and for what an interrupt aligns by.
+const STACK_SEGMENT_BYTES: u64 = 0x10;
+
+/// The status flags of `a - b` (Intel SDM volume 1, 3.4.3.1). Stack pointers do not overflow.
+fn flags_of_subtraction(a: u64, b: u64) -> u32 {
+    let result = a.wrapping_sub(b);
+    let flag = |set: bool, flag: u32| if set { flag } else { 0 };
+    flag(a < b, flags::CF)
+        | flag((result as u8).count_ones().is_multiple_of(2), flags::PF)
+        | flag((a ^ b ^ result) & 0x10 != 0, flags::AF)
+        | flag(result == 0, flags::ZF)
+        | flag(result >> 63 != 0, flags::SF)
 }
 
 /// Offset of the instruction behind the stub's `syscall`, or its `int`.

@@ -39,16 +39,16 @@ impl Amd64 {
     pub(super) fn new(profile: &Profile) -> Result<Self, BuildError> {
         let kernel = Kernel::new(profile)?;
         let empty = kernel.image(&Plan::default())?;
-        let address = |name: &str| {
+        let address = |name: &'static str| {
             let symbol = empty.symbols.iter().find(|symbol| symbol.name == name);
-            symbol.map_or(0, |symbol| symbol.address)
+            symbol.map(|symbol| symbol.address).ok_or(BuildError::NoSuchSymbol { name })
         };
         let addresses = Addresses {
-            system_call: address("nt!KiSystemCall64"),
-            reactos_system_call: address("reactos!KiSystemCallEntry64"),
-            linkage: address("nt!KiServiceLinkage"),
-            direct_syscall_return: address("ntgate!DirectSyscallReturn"),
-            direct_int_return: address("ntgate!DirectIntReturn"),
+            system_call: address("nt!KiSystemCall64")?,
+            reactos_system_call: address("reactos!KiSystemCallEntry64")?,
+            linkage: address("nt!KiServiceLinkage")?,
+            direct_syscall_return: address("ntgate!DirectSyscallReturn")?,
+            direct_int_return: address("ntgate!DirectIntReturn")?,
         };
         Ok(Self { profile: profile.clone(), kernel, addresses })
     }
@@ -83,6 +83,10 @@ impl Guest for Amd64 {
 
     fn set(plan: &Plan, index: usize) -> Option<Set<'_>> {
         plan.sets.get(index).map(common)
+    }
+
+    fn services(plan: &Plan) -> usize {
+        plan.services.len()
     }
 
     fn stubs_mut(plan: &mut Plan) -> Vec<&mut Vec<Stub>> {

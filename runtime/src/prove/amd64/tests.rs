@@ -137,14 +137,14 @@ fn bad_calls_are_refused_as_nt_refuses_them() {
     assert_eq!((facts[fact::HANDLER], facts[fact::STACK_ARGUMENTS], facts[fact::RAX]), (1, 5, 0x2000_0100));
 }
 
-/// ReactOS's generator once wrote `mov r10, rcx; mov eax, N; syscall; ret 4*n` for amd64 (`sdk/tools/nci/ncitool.c`):
-/// the stub takes its caller's stack away.
+/// ReactOS's generator wrote `movl $N,%eax; movq %rcx,%r10; syscall; ret $4*n` for amd64 (`sdk/tools/nci/ncitool.c`,
+/// `UserModeStub_amd64`), here as GNU as encodes it: the stub takes its caller's stack away.
 #[test]
 fn the_stub_of_reactoss_old_generator_is_broken() {
-    let wrong = wrong_with(&[Shape::Syscall], |plan| {
+    let wrong = wrong_with(&[Shape::SyscallReactos], |plan| {
         for (stub, args) in plan.sets[0].stubs.iter_mut().zip([0u8, 9, 3]) {
             let number = stub.number as u8;
-            let code = [0x4C, 0x8B, 0xD1, 0xB8, number, 0, 0, 0, 0x0F, 0x05, 0xC2, 4 * args, 0];
+            let code = [0xB8, number, 0, 0, 0, 0x49, 0x89, 0xCA, 0x0F, 0x05, 0xC2, 4 * args, 0];
             stub.instructions = Decoder::new(64, &code, DecoderOptions::NONE).iter().collect();
             assert_eq!(stub.instructions.last().map(|at| at.mnemonic()), Some(Mnemonic::Ret));
         }

@@ -60,6 +60,10 @@ impl Guest for I386 {
         plan.sets.get(index).map(common)
     }
 
+    fn services(plan: &Plan) -> usize {
+        plan.services.len()
+    }
+
     fn stubs_mut(plan: &mut Plan) -> Vec<&mut Vec<Stub>> {
         plan.sets.iter_mut().map(|set| &mut set.stubs).collect()
     }

@@ -65,9 +65,9 @@ pub enum Mutation {
     SwappedHandlers,
     /// Its rows of both tables and the next ones have changed places.
     SwappedRows,
-    /// The service's byte of the argument table counts an argument more; of FCh, it is 0.
+    /// The service's byte of the argument table counts an argument more; of FCh on i386, it is 0.
     ArgumentBytesPlus,
-    /// It counts an argument less; of 0, it is FCh.
+    /// It counts an argument less; of 0 on i386, it is FCh.
     ArgumentBytesMinus,
     /// The service's packed entry counts a stack argument more.
     PackedCountPlus,

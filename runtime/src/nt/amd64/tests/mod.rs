@@ -133,20 +133,6 @@ fn idt_has_the_gates_of_nt() {
 }
 
 #[test]
-fn packed_entries_hold_distance_and_count() {
-    use layout::service_table::{pack, unpack};
-    for (entry, distance, count) in [(0x02E8_7805, 0x2E_8780, 5), (0xFFF7_2D00, -0x8D30, 0)] {
-        assert_eq!(unpack(entry), (distance, count));
-        assert_eq!(pack(distance, count), Some(entry));
-    }
-    assert_eq!(pack(0x7FF_FFFF, 15), Some(0x7FFF_FFFF));
-    assert_eq!(pack(-0x800_0000, 0), Some(0x8000_0000));
-    assert_eq!(pack(0x800_0000, 0), None);
-    assert_eq!(pack(-0x800_0001, 0), None);
-    assert_eq!(pack(0, 16), None);
-}
-
-#[test]
 fn stubs_of_ntdll_stand_at_their_systems_distance() {
     let image = build(&WIN7_X64, &plan(LIST, Shape::of(Arch::Amd64))).expect("it builds");
     let stubs = &image.sets[0].stub_addresses;
