@@ -9,6 +9,7 @@ mod amd64;
 mod body;
 mod encode;
 mod i386;
+mod routine;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ mod text;
 use iced_x86::Instruction;
 
 pub use encode::{Code, CodeRelocation, EncodeError, Resolve};
+pub use routine::{Routine, system_calls};
 pub use shape::{Encoding, Shape};
 pub use text::Syntax;
 pub(crate) use text::write_lines;
