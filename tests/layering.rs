@@ -15,7 +15,7 @@ const GEN: [Room; 8] = [
     ("stub", &["model"]),
     ("table", &["model"]),
     ("emit", &["model", "stub", "table"]),
-    ("build", &[]),
+    ("build", &["model", "diag", "check", "stub", "emit"]),
 ];
 
 const RUNTIME: [Room; 4] =

@@ -25,6 +25,7 @@
 //!
 //! - `render` (default): [`Diagnostics::render`], with snippets and carets.
 //! - `json` (default): [`emit::Format::Json`].
+//! - `object`: object files, archives, import libraries and images, and [`Builder`]'s `link`.
 //! - `tokens`: Rust tokens of tables and stubs, for macros.
 
 pub mod build;
@@ -36,6 +37,7 @@ pub mod stub;
 mod syntax;
 pub mod table;
 
+pub use build::Builder;
 pub use check::{Read, read_list};
 pub use diag::{Code, Diagnostic, Diagnostics, Label, Severity};
 pub use model::{Arch, Service, ServiceList, ServiceName, ServiceTable};

@@ -1,4 +1,4 @@
-//! Writing outputs the way build systems want them.
+//! Writing a file whole or not at all, and only if that changes it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -16,7 +16,8 @@ const ATTEMPTS: u32 = 1000;
 ///
 /// # Errors
 ///
-/// What the file system says; also if `path` is a directory or names no file.
+/// What the file system says; also if `path` is a directory, names no file, or is a file that is marked read-only: whoever
+/// marked it did not mean it to be replaced.
 pub fn write_if_changed(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     if has_bytes(path, bytes) {
         return Ok(false);
@@ -29,6 +30,9 @@ pub fn write_if_changed(path: &Path, bytes: &[u8]) -> io::Result<bool> {
         // A device or a pipe (`/dev/stdout`) is written to, not replaced.
         fs::OpenOptions::new().write(true).open(&target)?.write_all(bytes)?;
         return Ok(true);
+    }
+    if fs::metadata(&target).is_ok_and(|metadata| metadata.permissions().readonly()) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is read-only"));
     }
     let (temporary, file) = create_beside(&target)?;
     let written = write_all(file, bytes)
@@ -121,6 +125,22 @@ mod tests {
         assert!(write_if_changed(&directory.path().join("no/such/out.s"), b"x").is_err());
         assert!(write_if_changed(Path::new(""), b"x").is_err());
         assert!(names(directory.path()).is_empty());
+    }
+
+    #[test]
+    fn a_read_only_file_is_left_alone() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("out.s");
+        fs::write(&path, b"old").expect("it writes");
+        let mut permissions = fs::metadata(&path).expect("it is there").permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(&path, permissions).expect("it is ours");
+        // What would not change it is no error.
+        assert!(!write_if_changed(&path, b"old").expect("it reads"));
+        let error = write_if_changed(&path, b"new").expect_err("it is read-only");
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(fs::read(&path).expect("it is there"), b"old");
+        assert_eq!(names(directory.path()), ["out.s"]);
     }
 
     #[test]
