@@ -23,6 +23,11 @@ pub(super) struct Input {
 }
 
 impl ListArg {
+    /// The file that the list is read from, if it is one.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.list.as_deref().filter(|path| !output::is_standard(path))
+    }
+
     /// Reads and checks the list; tells standard error what is wrong with it.
     pub(super) fn read(&self) -> Result<Input, Failure> {
         let (name, bytes) = match &self.list {
