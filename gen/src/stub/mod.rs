@@ -108,7 +108,7 @@ pub fn build(shape: Shape, service: &Service, encoding: Encoding) -> Stub {
 /// The stdcall decoration of 32-bit Windows, `_NtClose@4`; no other architecture has one.
 fn decorate(name: &str, arch: Arch, arg_bytes: u32) -> String {
     match arch {
-        Arch::I386 => format!("_{name}@{arg_bytes}"),
+        Arch::I386 => ["_", name, "@", &arg_bytes.to_string()].concat(),
         Arch::Amd64 | Arch::Arm64 => name.to_owned(),
     }
 }

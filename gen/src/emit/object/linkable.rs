@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use object::write::{Mangling, Object, Relocation, SectionId, StandardSection, Symbol, SymbolId, SymbolSection};
 use object::{
     Architecture, BinaryFormat, Endianness, RelocationEncoding, RelocationFlags, RelocationKind, SymbolFlags,
-    SymbolKind, SymbolScope,
+    SymbolKind, SymbolScope, elf, pe,
 };
 
 use super::super::Error;
@@ -32,26 +32,28 @@ pub(super) fn build<'a>(format: BinaryFormat, arch: Arch, placed: &[Placed<'_>])
     let mut object = empty(format, arch);
     let section = object.section_id(StandardSection::Text);
     object.set_section_data(section, text(arch, placed), ALIGN as u64);
+    let mut symbols = HashMap::new();
+    let has_fields = placed.iter().any(|placed| !placed.code.relocations.is_empty());
     for Placed { stub, start, code } in placed {
         for symbol in &stub.symbols {
-            object.add_symbol(Symbol {
+            let id = object.add_symbol(Symbol {
                 value: *start as u64,
                 size: code.bytes.len() as u64,
-                kind: SymbolKind::Text,
                 section: SymbolSection::Section(section),
+                flags: function_flags(format),
                 ..external(symbol)
             });
+            if has_fields {
+                symbols.insert(symbol.as_str(), id);
+            }
         }
     }
-    let mut outside = HashMap::new();
     for Placed { stub, start, code } in placed {
         for field in &code.relocations {
-            let symbol = *outside.entry(field.symbol.as_str()).or_insert_with(|| {
-                object.symbol_id(field.symbol.as_bytes()).unwrap_or_else(|| refer(&mut object, &field.symbol))
-            });
+            let name = field.symbol.as_str();
             let relocation = Relocation {
                 offset: (start + field.offset) as u64,
-                symbol,
+                symbol: *symbols.entry(name).or_insert_with(|| refer(&mut object, name)),
                 // The distance is from the end of the field, which has four bytes.
                 addend: -4,
                 flags: RelocationFlags::Generic {
@@ -79,6 +81,19 @@ pub(super) fn external(name: &str) -> Symbol {
         weak: false,
         section: SymbolSection::Undefined,
         flags: SymbolFlags::None,
+    }
+}
+
+/// What a global function is in the file's own words. Said so, the library does not keep a table of names.
+fn function_flags(format: BinaryFormat) -> SymbolFlags<SectionId, SymbolId> {
+    match format {
+        BinaryFormat::Coff => {
+            SymbolFlags::Coff { typ: pe::IMAGE_SYM_DTYPE_FUNCTION.into(), storage_class: pe::IMAGE_SYM_CLASS_EXTERNAL }
+        }
+        _ => SymbolFlags::Elf {
+            st_info: elf::SymbolInfo::new(elf::STB_GLOBAL, elf::STT_FUNC),
+            st_other: elf::SymbolOther::default(),
+        },
     }
 }
 
