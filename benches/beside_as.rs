@@ -1,5 +1,6 @@
-//! An object of the whole list: ntgate makes it of the list, GNU as of the same stubs as text; whole processes, in turn,
-//! as a ratio: `cargo bench --bench beside_as`. Says so and ends well where there is no GNU as.
+//! An object of the whole list: ntgate makes it of the list; GNU as of the same stubs as text; gcc calls the preprocessor
+//! and as, which is how builds assemble `.S` files. Whole processes, taken in turn, as ratios:
+//! `cargo bench --bench beside_as`. Says so and ends well where there is no GNU as or gcc.
 
 // A benchmark's output is what it prints.
 #![allow(clippy::print_stdout)]
@@ -8,35 +9,41 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+const NTGATE: &str = env!("CARGO_BIN_EXE_ntgate");
+
 /// Each measurement is the middle one of this many, taken in turn, so that a busy machine is busy for both.
 const REPEATS: usize = 41;
 
 fn main() -> ExitCode {
-    if Command::new("as").arg("--version").stdout(Stdio::null()).status().is_err() {
-        println!("beside_as: no GNU as on PATH (package binutils); nothing to compare with");
-        return ExitCode::SUCCESS;
+    for (program, package) in [("as", "binutils"), ("gcc", "gcc")] {
+        if Command::new(program).arg("--version").stdout(Stdio::null()).status().is_err() {
+            println!("beside_as: no {program} on PATH (package {package}); nothing to compare with");
+            return ExitCode::SUCCESS;
+        }
     }
     let directory = tempfile::tempdir().expect("a temporary directory");
     let at = directory.path();
-    println!("{:<8} {:<6} {:>12} {:>12} {:>8}", "arch", "form", "ntgate", "GNU as", "ratio");
-    for (arch, option) in [("i386", "--32"), ("amd64", "--64")] {
-        run(at, env!("CARGO_BIN_EXE_ntgate"), &["gen", "--arch", arch, "--emit", "gas", "-o", "stubs.s"]);
+    println!("{:<6} {:<5} {:>9} {:>9} {:>9} {:>7} {:>7}", "arch", "form", "ntgate", "as", "gcc -c", "as/", "gcc/");
+    for (arch, as_option, gcc_option) in [("i386", "--32", "-m32"), ("amd64", "--64", "-m64")] {
+        run(at, NTGATE, &["gen", "--arch", arch, "--emit", "gas", "-o", "stubs.S"]);
         for form in ["coff", "elf"] {
-            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            let commands: [(&str, &[&str]); 3] = [
+                (NTGATE, &["gen", "--arch", arch, "--emit", form, "-o", "out.o"]),
+                ("as", &[as_option, "-o", "out.o", "stubs.S"]),
+                ("gcc", &[gcc_option, "-c", "-o", "out.o", "stubs.S"]),
+            ];
+            let mut times = [const { Vec::new() }; 3];
             for _ in 0..REPEATS {
-                // Neither finds its output there: an unchanged one would not be written.
-                let _ = std::fs::remove_file(at.join("ours.o"));
-                let _ = std::fs::remove_file(at.join("theirs.o"));
-                let gen_args = ["gen", "--arch", arch, "--emit", form, "-o", "ours.o"];
-                ours.push(run(at, env!("CARGO_BIN_EXE_ntgate"), &gen_args));
-                theirs.push(run(at, "as", &[option, "-o", "theirs.o", "stubs.s"]));
+                for (times, (program, args)) in times.iter_mut().zip(commands) {
+                    // An output that is there already, and right, would not be written.
+                    let _ = std::fs::remove_file(at.join("out.o"));
+                    times.push(run(at, program, args));
+                }
             }
-            let (ours, theirs) = (middle(ours), middle(theirs));
-            let ratio = theirs.as_secs_f64() / ours.as_secs_f64();
+            let [ours, theirs, gcc] = times.map(milliseconds);
+            let (as_ratio, gcc_ratio) = (theirs / ours, gcc / ours);
             println!(
-                "{arch:<8} {form:<6} {:>9.2} ms {:>9.2} ms {ratio:>8.2}",
-                milliseconds(ours),
-                milliseconds(theirs)
+                "{arch:<6} {form:<5} {ours:>6.2} ms {theirs:>6.2} ms {gcc:>6.2} ms {as_ratio:>7.2} {gcc_ratio:>7.2}"
             );
         }
     }
@@ -52,11 +59,8 @@ fn run(directory: &Path, program: &str, args: &[&str]) -> Duration {
     time
 }
 
-fn middle(mut times: Vec<Duration>) -> Duration {
+/// The middle one of some times, in milliseconds.
+fn milliseconds(mut times: Vec<Duration>) -> f64 {
     times.sort_unstable();
-    times[times.len() / 2]
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
+    times[times.len() / 2].as_secs_f64() * 1e3
 }
