@@ -1,52 +1,66 @@
 //! The image `pe`: headers, exports and code.
 
+use std::collections::HashMap;
+
 use ntgate_gen::emit::{Format, Options, emit};
 use ntgate_gen::{Arch, Shape};
-use object::read::pe::{ExportTarget, PeFile32, PeFile64};
-use object::{LittleEndian as LE, Object, ObjectSection};
+use object::pe::{IMAGE_DIRECTORY_ENTRY_BASERELOC, ImageNtHeaders32, ImageNtHeaders64};
+use object::read::pe::{ExportTarget, ImageNtHeaders, PeFile};
+use object::{LittleEndian, Object, ObjectSection};
 
 use crate::expected::{emitted, lists, shapes, stubs};
 use crate::tools::Bench;
 
-/// An export: its name and its bytes, as many as were asked for.
+/// What an image exports.
 struct Exports<'a> {
+    /// As they stand in the table of names.
     names: Vec<&'a str>,
-    code: Box<dyn Fn(&str, usize) -> Vec<u8> + 'a>,
+    /// The address of each.
+    places: HashMap<&'a str, u64>,
+    /// The address and the bytes of each section.
+    sections: Vec<(u64, &'a [u8])>,
 }
 
-macro_rules! read_with {
-    ($file:ty, $bytes:expr) => {{
-        let file = <$file>::parse($bytes).expect("the library reads it");
-        let table = file.export_table().expect("it can be read").expect("it is there");
-        let list = table.exports().expect("they can be read");
-        let mut names = Vec::new();
-        let mut places = std::collections::HashMap::new();
-        for export in &list {
-            let ExportTarget::Address(place) = export.target else { panic!("nothing is forwarded") };
-            let name = std::str::from_utf8(export.name.expect("it has a name")).expect("it is text");
-            places.insert(name.to_owned(), place);
+impl<'a> Exports<'a> {
+    fn read(arch: Arch, bytes: &'a [u8]) -> Self {
+        if arch == Arch::I386 {
+            Self::read_as::<ImageNtHeaders32>(bytes)
+        } else {
+            Self::read_as::<ImageNtHeaders64>(bytes)
         }
-        // As they stand in the table of names.
-        for (pointer, _) in table.name_iter() {
-            names
-                .push(std::str::from_utf8(table.name_from_pointer(pointer).expect("it is there")).expect("it is text"));
+    }
+
+    fn read_as<H: ImageNtHeaders>(bytes: &'a [u8]) -> Self {
+        let text = |bytes: &'a [u8]| std::str::from_utf8(bytes).expect("it is text");
+        let file = PeFile::<H>::parse(bytes).expect("the library reads it");
+        let table = file.export_table().expect("it can be read").expect("it is there");
+        let pointers = table.name_iter().map(|(pointer, _)| pointer);
+        let names: Vec<_> =
+            pointers.map(|pointer| text(table.name_from_pointer(pointer).expect("it is there"))).collect();
+        let mut places = HashMap::new();
+        for export in table.exports().expect("they can be read") {
+            let ExportTarget::Address(place) = export.target else { panic!("nothing is forwarded") };
+            let address = file.relative_address_base() + u64::from(place);
+            places.insert(text(export.name.expect("it has a name")), address);
         }
         assert_eq!(names.len(), places.len());
-        let base = file.relative_address_base();
-        let blocks = file.data_directory(object::pe::IMAGE_DIRECTORY_ENTRY_BASERELOC).expect("it has relocations");
-        assert_eq!(blocks.size.get(LE), 12);
-        let code = move |name: &str, length: usize| {
-            let address = base + u64::from(places[name]);
-            let mut sections = file.sections();
-            let found = sections.find_map(|section| section.data_range(address, length as u64).ok().flatten());
-            found.unwrap_or_else(|| panic!("{name} is nowhere")).to_vec()
-        };
-        Exports { names, code: Box::new(code) }
-    }};
-}
+        // One block of relocations: a header, and two that do nothing.
+        let relocations = file.data_directory(IMAGE_DIRECTORY_ENTRY_BASERELOC).expect("it may be moved");
+        assert_eq!(relocations.size.get(LittleEndian), 12);
+        let sections =
+            file.sections().map(|section| (section.address(), section.data().expect("it is there"))).collect();
+        Self { names, places, sections }
+    }
 
-fn read(arch: Arch, bytes: &[u8]) -> Exports<'_> {
-    if arch == Arch::I386 { read_with!(PeFile32, bytes) } else { read_with!(PeFile64, bytes) }
+    /// The first bytes of an export.
+    fn code(&self, name: &str, length: usize) -> &'a [u8] {
+        let address = self.places[name];
+        let within = |(start, bytes): &(u64, &'a [u8])| {
+            let offset = usize::try_from(address.checked_sub(*start)?).ok()?;
+            bytes.get(offset..offset + length)
+        };
+        self.sections.iter().find_map(within).unwrap_or_else(|| panic!("{name} is nowhere"))
+    }
 }
 
 #[test]
@@ -54,7 +68,7 @@ fn exports_are_the_services_and_what_they_call() {
     for list in lists() {
         for shape in shapes().filter(|shape| !shape.is_kernel()) {
             let bytes = emitted(&list, Format::Pe, shape);
-            let exports = read(shape.arch(), &bytes);
+            let exports = Exports::read(shape.arch(), &bytes);
             assert!(exports.names.windows(2).all(|pair| pair[0] < pair[1]), "a loader searches by halves");
             let mut expected: Vec<String> =
                 list.services().flat_map(|service| [service.name().nt().to_owned(), service.name().zw()]).collect();
@@ -66,7 +80,7 @@ fn exports_are_the_services_and_what_they_call() {
             for (service, stub) in list.services().zip(stubs(&list, shape)) {
                 let code = stub.encode().expect("a built stub encodes").bytes;
                 for name in [service.name().nt().to_owned(), service.name().zw()] {
-                    assert_eq!((exports.code)(&name, code.len()), code, "{shape}: {name}");
+                    assert_eq!(exports.code(&name, code.len()), code, "{shape}: {name}");
                 }
             }
         }
@@ -77,13 +91,13 @@ fn exports_are_the_services_and_what_they_call() {
 fn the_routines_of_the_shared_page_are_those_of_windows() {
     let [list, _] = lists();
     let bytes = emitted(&list, Format::Pe, Shape::SharedEdx);
-    let exports = read(Arch::I386, &bytes);
+    let exports = Exports::read(Arch::I386, &bytes);
     // mov edx,esp; sysenter; ret
-    assert_eq!((exports.code)("KiFastSystemCall", 5), [0x8b, 0xd4, 0x0f, 0x34, 0xc3]);
+    assert_eq!(exports.code("KiFastSystemCall", 5), [0x8b, 0xd4, 0x0f, 0x34, 0xc3]);
     // The kernel returns to the `ret`.
-    assert_eq!((exports.code)("KiFastSystemCallRet", 1), [0xc3]);
+    assert_eq!(exports.code("KiFastSystemCallRet", 1), [0xc3]);
     // lea edx,[esp+8]; int 2Eh; ret
-    assert_eq!((exports.code)("KiIntSystemCall", 7), [0x8d, 0x54, 0x24, 0x08, 0xcd, 0x2e, 0xc3]);
+    assert_eq!(exports.code("KiIntSystemCall", 7), [0x8d, 0x54, 0x24, 0x08, 0xcd, 0x2e, 0xc3]);
 }
 
 #[test]
