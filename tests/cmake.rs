@@ -197,3 +197,29 @@ fn a_mistake_in_the_list_ends_the_build_and_leaves_what_was_built() {
     assert!(log.contains("a list.lst:1:8: error: `NtClose` has no argument count [E001]"), "{log}");
     assert_eq!(fs::read(project.path("the build/stubs.o")).expect("it stays"), before);
 }
+
+#[test]
+#[ignore = "needs cmake, ninja and gcc; on amd64"]
+fn a_call_that_cannot_be_meant_is_told() {
+    let program = env!("CARGO_BIN_EXE_ntgate");
+    for (call, program, message) in [
+        ("ntgate_add_stubs(x EMIT gas)", program, "ntgate_add_stubs(x): ARCH is missing"),
+        ("ntgate_add_stubs(x ARCH i386)", program, "ntgate_add_stubs(x): EMIT is missing"),
+        ("ntgate_add_stubs(x ARCH i386 EMIT gas SHAP int2e)", program, "unknown arguments: SHAP;int2e"),
+        ("ntgate_add_stubs(x ARCH i386 EMIT gas)", "NTGATE_EXECUTABLE-NOTFOUND", "set NTGATE_EXECUTABLE to its path"),
+    ] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let module = root().join("cmake/ntgate.cmake");
+        let lists = format!(
+            "cmake_minimum_required(VERSION 3.20)\nproject(bad C)\nset(NTGATE_EXECUTABLE \"{program}\")\n\
+             include(\"{}\")\n{call}\n",
+            module.display()
+        );
+        fs::write(directory.path().join("CMakeLists.txt"), lists).expect("it is written");
+        let cmake = Command::new("cmake").args(["-G", "Ninja", "."]).current_dir(directory.path()).output();
+        let output = cmake.expect("cmake runs");
+        // CMake breaks lines.
+        let errors = String::from_utf8_lossy(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(!output.status.success() && errors.contains(message), "{call}: {errors}");
+    }
+}

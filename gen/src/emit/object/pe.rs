@@ -39,6 +39,10 @@ pub(super) fn encode(stubs: &Stubs) -> Result<Vec<u8>, Error> {
     // The routines come first, as many as there are.
     let code: Vec<Stub> = routines.iter().map(|routine| &routine.code).chain(&stubs.stubs).cloned().collect();
     let placed = place(&code)?;
+    // Nobody links an image any more.
+    if let Some(open) = placed.iter().find_map(|at| at.code.relocations.first()) {
+        return Err(Error::relocation(Format::Pe, shape, &open.symbol));
+    }
     let mut exports = Vec::with_capacity(2 * placed.len());
     for (index, at) in placed.iter().enumerate() {
         let names: Vec<(String, u64)> = match routines.get(index) {

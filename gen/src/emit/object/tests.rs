@@ -50,6 +50,40 @@ fn an_archive_byte_for_byte() {
     assert_eq!(both[8 + 60 + 16..0xf6], second.concat());
 }
 
+/// What unwinding undoes at an instruction is what the stub has done to RSP until then, as iced knows it.
+#[test]
+fn a_caller_is_found_from_every_instruction() {
+    let read = read_list("test.lst", b"NtClose 1\n").expect("the list is right");
+    let service = read.list.primary().by_name("NtClose").expect("it is there");
+    for &shape in Shape::of(Arch::Amd64) {
+        let stub = stub::build(shape, service, shape.default_encoding());
+        let info = unwind::info(&stub).unwrap_or_else(|| vec![1, 0, 0, 0]);
+        let codes: Vec<(u64, i32)> = info[4..4 + 2 * usize::from(info[2])]
+            .chunks(2)
+            .map(|code| match code[1] & 0xf {
+                0 => (code[0].into(), 8),
+                2 => (code[0].into(), 8 * i32::from(code[1] >> 4) + 8),
+                other => panic!("there is no operation {other}"),
+            })
+            .collect();
+        // As long as the stub returns nowhere.
+        let mut moved = 0;
+        for instruction in &stub.instructions {
+            let undone: i32 =
+                codes.iter().filter(|(offset, _)| *offset <= instruction.ip()).map(|(_, bytes)| bytes).sum();
+            assert_eq!(undone, moved, "{shape} at {:#x}", instruction.ip());
+            moved -= match instruction.code() {
+                Code::Retnq => 0,
+                Code::Sub_rm64_imm8 if instruction.op0_register() == Register::RSP => {
+                    -(instruction.immediate(1) as i32)
+                }
+                _ => instruction.stack_pointer_increment(),
+            };
+        }
+        assert_eq!(moved != 0, shape == Shape::ZwAmd64, "{shape}");
+    }
+}
+
 #[test]
 fn a_saved_register_is_told_from_room() {
     let read = read_list("test.lst", b"NtClose 1\n").expect("the list is right");
