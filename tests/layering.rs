@@ -16,7 +16,7 @@ const GEN: [Room; 9] = [
     ("table", &["model"]),
     ("emit", &["model", "stub", "table"]),
     ("nci", &["model", "stub"]),
-    ("build", &[]),
+    ("build", &["model", "diag", "check", "stub", "emit"]),
 ];
 
 const RUNTIME: [Room; 4] =

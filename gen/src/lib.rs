@@ -19,12 +19,14 @@
 //! ```
 //!
 //! The stages import each other in one direction only: `model <- syntax <- check <- stub <- emit`, and `table`, what
-//! a kernel does with tables, beside `stub`, and `nci`, ReactOS's old generator, beside `emit`. What a list does wrong is collected in [`Diagnostics`], all of it in one run.
+//! a kernel does with tables, beside `stub`, and `nci`, ReactOS's old generator, beside `emit`; [`build`], for build systems,
+//! stands on all of them. What a list does wrong is collected in [`Diagnostics`], all of it in one run.
 //!
 //! # Features
 //!
 //! - `render` (default): [`Diagnostics::render`], with snippets and carets.
 //! - `json` (default): [`emit::Format::Json`].
+//! - `object`: object files, archives, import libraries and images, and [`Builder`]'s `link`.
 //! - `tokens`: Rust tokens of tables and stubs, for macros.
 
 pub mod build;
@@ -37,6 +39,7 @@ pub mod stub;
 mod syntax;
 pub mod table;
 
+pub use build::Builder;
 pub use check::{Read, read_list};
 pub use diag::{Code, Diagnostic, Diagnostics, Label, Severity};
 pub use model::{Arch, Service, ServiceList, ServiceName, ServiceTable};

@@ -1,13 +1,13 @@
 //! `ntgate gen`.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use ntgate_gen::build::depfile;
 use ntgate_gen::emit::{Format, Options, emit};
 use ntgate_gen::{Arch, Encoding, Shape};
 
+use super::compare::compare;
 use super::input::ListArg;
 use super::{Failure, output};
 
@@ -32,9 +32,12 @@ pub(super) struct Args {
     /// Write to this file, and only if that changes it; `-`, or none, is standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write nothing; exit status 1 if the file is not what would be written, or not there
+    /// Write nothing; exit status 1 and the difference if the file is not what would be written, or not there
     #[arg(long, requires = "output")]
     check: bool,
+    /// Write what the output depends on to this file, as a rule for make or ninja
+    #[arg(long, value_name = "FILE", requires = "output", conflicts_with = "check")]
+    depfile: Option<PathBuf>,
 }
 
 /// The shapes of all architectures. A name may mean another shape on another architecture.
@@ -66,21 +69,20 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Some(path) = &args.output else {
         return output::write(&bytes);
     };
-    if args.check { compare(path, &bytes, &input.name) } else { output::write_file(path, &bytes) }
+    if args.check {
+        return compare(path, &bytes, args.emit.is_binary(), &input.name);
+    }
+    if args.depfile.is_some() && output::is_standard(path) {
+        return Err(Failure::input("--depfile needs an output file: `-o -` is standard output"));
+    }
+    output::write_file(path, &bytes)?;
+    // The output first: what a rule says of must be there.
+    args.depfile.as_deref().map_or(Ok(()), |rule| write_depfile(rule, path, args))
 }
 
-/// Whether the file is what would be written. One that is not there is not; one that cannot be read is bad input.
-fn compare(path: &Path, bytes: &[u8], list: &str) -> Result<(), Failure> {
-    let shown = output::shown(path);
-    let differs =
-        |what: &str| Err(Failure::new(Failure::FALSE, format!("{shown} {what}; leave out --check to write it")));
-    if output::is_standard(path) {
-        return Err(Failure::input("--check needs a file: `-o -` is standard output"));
-    }
-    match fs::read(path) {
-        Ok(old) if old == bytes => Ok(()),
-        Ok(_) => differs(&format!("is not what {list} gives")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => differs("is not there"),
-        Err(error) => Err(Failure::input(format!("cannot read {shown}: {error}"))),
-    }
+/// The list is what an output depends on, unless it came from standard input or is the built-in one.
+fn write_depfile(rule: &Path, output: &Path, args: &Args) -> Result<(), Failure> {
+    let bytes = depfile(&[output], &args.list.file().into_iter().collect::<Vec<_>>());
+    let bytes = bytes.map_err(|error| Failure::input(error.to_string()))?;
+    output::write_file(rule, &bytes)
 }

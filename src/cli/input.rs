@@ -28,6 +28,11 @@ impl ListArg {
         Self { list: Some(path.to_owned()) }
     }
 
+    /// The file that the list is read from, if it is one.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.list.as_deref().filter(|path| !output::is_standard(path))
+    }
+
     /// Reads and checks the list; tells standard error what is wrong with it.
     pub(super) fn read(&self) -> Result<Input, Failure> {
         let (name, bytes) = match &self.list {

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand, each of which reads its arguments, calls the library, and prints.
 
 mod boot;
+mod compare;
 mod completions;
 mod gen_command;
 mod image;

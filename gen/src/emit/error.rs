@@ -34,6 +34,15 @@ enum Kind {
         shape: Shape,
         symbol: String,
     },
+    /// The format is of user mode, the shape of the kernel.
+    #[cfg(feature = "object")]
+    KernelShape {
+        format: Format,
+        shape: Shape,
+    },
+    /// What the library that writes object files says.
+    #[cfg(feature = "object")]
+    Object(String),
     Encode {
         service: String,
         error: EncodeError,
@@ -80,6 +89,16 @@ impl Error {
         Self { kind: Kind::Relocation { format, shape, symbol: symbol.to_owned() } }
     }
 
+    #[cfg(feature = "object")]
+    pub(super) const fn kernel_shape(format: Format, shape: Shape) -> Self {
+        Self { kind: Kind::KernelShape { format, shape } }
+    }
+
+    #[cfg(feature = "object")]
+    pub(super) fn object(error: impl fmt::Display) -> Self {
+        Self { kind: Kind::Object(error.to_string()) }
+    }
+
     pub(super) fn encode(service: &str, error: EncodeError) -> Self {
         Self { kind: Kind::Encode { service: service.to_owned(), error } }
     }
@@ -92,14 +111,16 @@ impl Error {
     /// Whether other options would do: an architecture, shape or format that do not go together, or not with the list.
     #[must_use]
     pub fn is_options(&self) -> bool {
-        matches!(
-            self.kind,
+        match self.kind {
             Kind::NoTable(_)
-                | Kind::WrongFormat { .. }
-                | Kind::Args { .. }
-                | Kind::WrongArch { .. }
-                | Kind::Relocation { .. }
-        )
+            | Kind::WrongFormat { .. }
+            | Kind::Args { .. }
+            | Kind::WrongArch { .. }
+            | Kind::Relocation { .. } => true,
+            #[cfg(feature = "object")]
+            Kind::KernelShape { .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -132,6 +153,20 @@ impl fmt::Display for Error {
                  {} can",
                 Format::Gas
             ),
+            #[cfg(feature = "object")]
+            Kind::KernelShape { format, shape } => {
+                let arch = shape.arch();
+                let names: Vec<_> =
+                    Shape::of(arch).iter().filter(|shape| !shape.is_kernel()).map(|shape| shape.name()).collect();
+                write!(
+                    f,
+                    "the format {format} is an ntdll.dll, of user mode, and the stubs of the shape {shape} are for callers in \
+                     the kernel; ask for --shape {}, or for the format coff, elf or archive",
+                    names.join(", ")
+                )
+            }
+            #[cfg(feature = "object")]
+            Kind::Object(message) => write!(f, "the object file cannot be written: {message}"),
             Kind::Encode { service, error } => write!(f, "the stub of {service}: {error}"),
             #[cfg(feature = "json")]
             Kind::Json(message) => f.write_str(message),

@@ -39,6 +39,24 @@ pub enum Format {
     Table,
     /// The packed dispatch table of amd64, for GNU ld.
     PackedTable,
+    /// The stubs as one COFF object.
+    #[cfg(feature = "object")]
+    Coff,
+    /// The stubs as one ELF object.
+    #[cfg(feature = "object")]
+    Elf,
+    /// A static library of COFF objects, one a service.
+    #[cfg(feature = "object")]
+    Archive,
+    /// A static library of ELF objects, one a service.
+    #[cfg(feature = "object")]
+    ElfArchive,
+    /// An import library of ntdll.dll in the short form.
+    #[cfg(feature = "object")]
+    Implib,
+    /// A complete ntdll.dll.
+    #[cfg(feature = "object")]
+    Pe,
 }
 
 impl Format {
@@ -59,6 +77,18 @@ impl Format {
         Self::List,
         Self::Table,
         Self::PackedTable,
+        #[cfg(feature = "object")]
+        Self::Coff,
+        #[cfg(feature = "object")]
+        Self::Elf,
+        #[cfg(feature = "object")]
+        Self::Archive,
+        #[cfg(feature = "object")]
+        Self::ElfArchive,
+        #[cfg(feature = "object")]
+        Self::Implib,
+        #[cfg(feature = "object")]
+        Self::Pe,
     ];
 
     /// The name used in every interface.
@@ -80,13 +110,30 @@ impl Format {
             Self::List => "list",
             Self::Table => "table",
             Self::PackedTable => "packed-table",
+            #[cfg(feature = "object")]
+            Self::Coff => "coff",
+            #[cfg(feature = "object")]
+            Self::Elf => "elf",
+            #[cfg(feature = "object")]
+            Self::Archive => "archive",
+            #[cfg(feature = "object")]
+            Self::ElfArchive => "elf-archive",
+            #[cfg(feature = "object")]
+            Self::Implib => "implib",
+            #[cfg(feature = "object")]
+            Self::Pe => "pe",
         }
     }
 
     /// Whether the output is bytes that are no text.
     #[must_use]
     pub const fn is_binary(self) -> bool {
-        matches!(self, Self::Bin)
+        match self {
+            Self::Bin => true,
+            #[cfg(feature = "object")]
+            Self::Coff | Self::Elf | Self::Archive | Self::ElfArchive | Self::Implib | Self::Pe => true,
+            _ => false,
+        }
     }
 }
 

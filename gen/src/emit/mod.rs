@@ -19,6 +19,8 @@ mod lines;
 mod list;
 mod masm;
 mod nasm;
+#[cfg(feature = "object")]
+mod object;
 mod packed_table;
 mod params;
 mod rust;
@@ -104,6 +106,18 @@ pub fn emit(list: &ServiceList, options: &Options) -> Result<Vec<u8>, Error> {
         Format::List => Ok(list::write_list(list).into_bytes()),
         Format::Table => table::write_table(list, options.arch).map(String::into_bytes),
         Format::PackedTable => packed_table::write_packed_table(list, options.arch).map(String::into_bytes),
+        #[cfg(feature = "object")]
+        Format::Coff => object::encode_coff(&Stubs::build(list, options)?),
+        #[cfg(feature = "object")]
+        Format::Elf => object::encode_elf(&Stubs::build(list, options)?),
+        #[cfg(feature = "object")]
+        Format::Archive => object::encode_coff_archive(&Stubs::build(list, options)?),
+        #[cfg(feature = "object")]
+        Format::ElfArchive => object::encode_elf_archive(&Stubs::build(list, options)?),
+        #[cfg(feature = "object")]
+        Format::Implib => object::encode_implib(list, options.arch),
+        #[cfg(feature = "object")]
+        Format::Pe => object::encode_pe(&Stubs::build(list, options)?),
     }
 }
 

@@ -211,7 +211,7 @@ impl ServiceName {
     /// `ZwClose`.
     #[must_use]
     pub fn zw(&self) -> String {
-        format!("Zw{}", self.stem())
+        ["Zw", self.stem()].concat()
     }
 
     /// `Close`.

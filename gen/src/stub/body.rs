@@ -8,6 +8,9 @@ use super::{Encoding, Relocation, RelocationKind};
 /// The interrupt of system services, on i386 and on amd64.
 pub(super) const SERVICE_VECTOR: u32 = 0x2e;
 
+/// No shape has more instructions.
+const LONGEST: usize = 10;
+
 /// The instructions of an x86 stub, and where they refer to.
 pub(super) struct Body {
     /// 32 or 64.
@@ -22,7 +25,8 @@ pub(super) struct Body {
 impl Body {
     /// An empty body of 32-bit or of 64-bit code.
     pub(super) fn new(bits: u32, encoding: Encoding) -> Self {
-        Self { bits, encoding, instructions: Vec::new(), relocations: Vec::new(), branches: Vec::new() }
+        let instructions = Vec::with_capacity(LONGEST);
+        Self { bits, encoding, instructions, relocations: Vec::new(), branches: Vec::new() }
     }
 
     /// An instruction without operands.

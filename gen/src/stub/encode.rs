@@ -98,11 +98,13 @@ impl Stub {
         if self.arch == Arch::Arm64 {
             return Ok(Code { bytes: a64::encode(self.number)?, relocations: Vec::new() });
         }
-        let addresses = self.addresses(address)?;
+        // Where nothing is as far away as its place says, places need not be known beforehand.
+        let is_plain = !self.instructions.iter().any(has_distance);
+        let addresses = if is_plain { Vec::new() } else { self.addresses(address)? };
         let mut encoder = self.encoder();
         let mut relocations = Vec::new();
+        let mut ip = address;
         for (index, instruction) in self.instructions.iter().enumerate() {
-            let ip = addresses[index];
             let mut instruction = *instruction;
             let relocation = self.relocations.iter().find(|relocation| relocation.instruction == index);
             if has_distance(&instruction) {
@@ -115,7 +117,7 @@ impl Stub {
                 };
                 retarget(&mut instruction, target);
             }
-            encode(&mut encoder, &instruction, index, ip)?;
+            let length = encode(&mut encoder, &instruction, index, ip)?;
             if let Some(relocation) = relocation {
                 let constants = encoder.get_constant_offsets();
                 let field = match instruction.is_ip_rel_memory_operand() {
@@ -125,6 +127,7 @@ impl Stub {
                 let offset = usize::try_from(ip - address).unwrap_or(usize::MAX).saturating_add(field);
                 relocations.push(CodeRelocation { offset, symbol: relocation.symbol.clone(), kind: relocation.kind });
             }
+            ip = ip.wrapping_add(length);
         }
         Ok(Code { bytes: encoder.take_buffer(), relocations })
     }

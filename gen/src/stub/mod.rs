@@ -9,6 +9,7 @@ mod amd64;
 mod body;
 mod encode;
 mod i386;
+mod routine;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ mod text;
 use iced_x86::Instruction;
 
 pub use encode::{Code, CodeRelocation, EncodeError, Resolve};
+pub use routine::{Routine, system_calls};
 pub use shape::{Encoding, Shape};
 pub use text::Syntax;
 pub(crate) use text::write_lines;
@@ -106,7 +108,7 @@ pub fn build(shape: Shape, service: &Service, encoding: Encoding) -> Stub {
 /// The stdcall decoration of 32-bit Windows, `_NtClose@4`; no other architecture has one.
 fn decorate(name: &str, arch: Arch, arg_bytes: u32) -> String {
     match arch {
-        Arch::I386 => format!("_{name}@{arg_bytes}"),
+        Arch::I386 => ["_", name, "@", &arg_bytes.to_string()].concat(),
         Arch::Amd64 | Arch::Arm64 => name.to_owned(),
     }
 }

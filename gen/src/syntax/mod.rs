@@ -3,6 +3,7 @@
 //! Only this module knows of pest. It reads line by line, so that one bad line does not hide the next, and never
 //! fails: what a line does wrong is said by [`check`](crate::check).
 
+mod plain;
 mod source;
 
 use std::ops::Range;
@@ -64,6 +65,11 @@ impl<'a> Word<'a> {
 
 /// Reads one line, which has no line end.
 pub(crate) fn parse_line(text: &str) -> RawLine<'_> {
+    plain::parse(text).map_or_else(|| parse_any_line(text), RawLine::Entry)
+}
+
+/// Reads any line, by the grammar.
+fn parse_any_line(text: &str) -> RawLine<'_> {
     // The grammar takes every line, so the error is never seen; were it seen, the line's words would be reported.
     let Ok(mut pairs) = SysfuncsParser::parse(Rule::line, text) else {
         return RawLine::Directive(Vec::new());

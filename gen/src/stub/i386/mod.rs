@@ -9,7 +9,10 @@ mod shared_call_edx;
 mod shared_ecx;
 mod shared_edx;
 mod sysenter;
+mod system_call;
 mod zw;
+
+pub(super) use system_call::{fast_system_call, int_system_call};
 
 use super::body::{Body, SERVICE_VECTOR};
 use super::{Encoding, Shape};

@@ -1,4 +1,4 @@
-//! Writing outputs the way build systems want them.
+//! Writing a file whole or not at all, and only if that changes it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -16,7 +16,8 @@ const ATTEMPTS: u32 = 1000;
 ///
 /// # Errors
 ///
-/// What the file system says; also if `path` is a directory or names no file.
+/// What the file system says; also if `path` is a directory, names no file, or is a file that is marked read-only: whoever
+/// marked it did not mean it to be replaced.
 pub fn write_if_changed(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     if has_bytes(path, bytes) {
         return Ok(false);
@@ -106,9 +107,12 @@ fn is_special(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }
 
-/// Makes a new file in the same directory, where a rename is one step. Others may write the same output meanwhile, and
+/// Makes a new file in the same directory, where a rename is one step, unless the old one is marked read-only. Others may write the same output meanwhile, and
 /// so its name must be nobody else's.
 fn create_beside(path: &Path) -> io::Result<(PathBuf, fs::File)> {
+    if fs::metadata(path).is_ok_and(|metadata| metadata.permissions().readonly()) {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is read-only"));
+    }
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
     let mut attempt = 0;
     loop {
@@ -180,6 +184,22 @@ mod tests {
         write_all_if_changed(&[(&one, b"new"), (&two, b"new")]).expect("it writes");
         assert_eq!((fs::read(&one).ok(), fs::read(&two).ok()), (Some(b"new".to_vec()), Some(b"new".to_vec())));
         assert_eq!(names(directory.path()).len(), 2);
+    }
+
+    #[test]
+    fn a_read_only_file_is_left_alone() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("out.s");
+        fs::write(&path, b"old").expect("it writes");
+        let mut permissions = fs::metadata(&path).expect("it is there").permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(&path, permissions).expect("it is ours");
+        // What would not change it is no error.
+        assert!(!write_if_changed(&path, b"old").expect("it reads"));
+        let error = write_if_changed(&path, b"new").expect_err("it is read-only");
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(fs::read(&path).expect("it is there"), b"old");
+        assert_eq!(names(directory.path()), ["out.s"]);
     }
 
     #[test]
