@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// A room, and what it may import of the others.
 type Room = (&'static str, &'static [&'static str]);
 
-const GEN: [Room; 8] = [
+const GEN: [Room; 10] = [
     ("model", &[]),
     ("diag", &[]),
     ("syntax", &[]),
@@ -16,6 +16,8 @@ const GEN: [Room; 8] = [
     ("table", &["model"]),
     ("emit", &["model", "stub", "table"]),
     ("build", &[]),
+    ("read", &["model", "diag", "syntax", "check"]),
+    ("diff", &["model", "diag", "read"]),
 ];
 
 const RUNTIME: [Room; 4] =

@@ -25,13 +25,19 @@
 //!
 //! - `render` (default): [`Diagnostics::render`], with snippets and carets.
 //! - `json` (default): [`emit::Format::Json`].
+//! - `readers` (default): [`read`], services from headers, .spec files and published tables, and [`diff`], what moved
+//!   between two of them.
 //! - `tokens`: Rust tokens of tables and stubs, for macros.
 
 pub mod build;
 pub mod check;
 mod diag;
+#[cfg(feature = "readers")]
+pub mod diff;
 pub mod emit;
 pub mod model;
+#[cfg(feature = "readers")]
+pub mod read;
 pub mod stub;
 mod syntax;
 pub mod table;

@@ -2,12 +2,15 @@
 
 mod boot;
 mod completions;
+mod convert;
+mod diff;
 mod gen_command;
 mod image;
 mod input;
 mod man;
 mod output;
 mod prove;
+mod source;
 
 use std::process::ExitCode;
 
@@ -33,6 +36,8 @@ struct Cli {
 enum Command {
     Prove(prove::Args),
     Gen(gen_command::Args),
+    Convert(convert::Args),
+    Diff(diff::Args),
     Image(image::Args),
     Boot(boot::Args),
     Completions(completions::Args),
@@ -74,6 +79,8 @@ pub(crate) fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Prove(args) => prove::run(&args),
         Command::Gen(args) => gen_command::run(&args),
+        Command::Convert(args) => convert::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Image(args) => image::run(&args),
         Command::Boot(args) => boot::run(&args),
         Command::Completions(args) => completions::run(&args),

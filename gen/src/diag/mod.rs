@@ -276,6 +276,12 @@ fn tail(text: &str, chars: usize) -> &str {
     &text[start..]
 }
 
+/// `1 dword`, `2 dwords`.
+pub(crate) fn plural(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
 /// `text` in quotes for a message: short, and nothing in it that a terminal would act on.
 pub(crate) fn quoted(text: &str) -> String {
     let mut short: String = text.chars().take(QUOTE_CHARS).map(printable_char).collect();
