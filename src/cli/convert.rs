@@ -35,6 +35,9 @@ pub(super) struct Args {
     output: Option<PathBuf>,
 }
 
+/// Formats that have no argument counts, and so need none.
+const NUMBERS_ONLY: [&str; 1] = ["csv"];
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.counts.as_ref().is_some_and(|path| output::is_standard(path)) && output::is_standard(&args.input) {
         return Err(Failure::input("both files are standard input; one of them can be"));
@@ -43,7 +46,15 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if let Some(path) = &args.counts {
         reading.fill_counts(args.source.read(Some(path), None, args.system.as_deref())?.services());
     }
-    let list = reading.to_list().map_err(|diagnostics| refused(&diagnostics))?;
+    let list = if NUMBERS_ONLY.contains(&args.to.name()) {
+        if reading.services().has_counts() {
+            output::complain(&format!("ntgate: warning: the format {} has no argument counts\n", args.to));
+        }
+        reading.to_list_of_numbers()
+    } else {
+        reading.to_list()
+    };
+    let list = list.map_err(|diagnostics| refused(&diagnostics))?;
     let options = Options::new(args.source.arch.unwrap_or(Arch::I386), args.to);
     let bytes = emit(&list, &options).map_err(|error| Failure::input(error.to_string()))?;
     match &args.output {

@@ -1,5 +1,6 @@
 //! `ntgate diff`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ntgate_gen::diff::{Diff, write_lock};
@@ -71,17 +72,7 @@ fn compare(args: &Args, old: &Path, new: Option<&PathBuf>) -> Result<(), Failure
     }
     let old = read_side(args, Some(old), 0)?;
     let new = read_side(args, new.map(PathBuf::as_path), 1)?;
-    let mut left_out = 0;
-    let new = if args.against.is_some() {
-        let table = |number: u32| number / limits::SERVICES_PER_TABLE;
-        let has =
-            |number: u32| old.entries().iter().filter_map(|old| old.number()).any(|old| table(old) == table(number));
-        let same_tables = new.filter(|entry| entry.number().is_none_or(has));
-        left_out = new.entries().len() - same_tables.entries().len();
-        same_tables
-    } else {
-        new
-    };
+    let (new, left_out) = if args.against.is_some() { same_tables(&old, new)? } else { (new, 0) };
     let mut diff = match args.source.arch {
         Some(arch) => Diff::of_archs(&old, &new, &[arch]),
         None => Diff::new(&old, &new),
@@ -98,6 +89,22 @@ fn compare(args: &Args, old: &Path, new: Option<&PathBuf>) -> Result<(), Failure
     };
     output::write(text.as_bytes())?;
     if diff.is_same() { Ok(()) } else { Err(Failure::silent(Failure::FALSE)) }
+}
+
+/// The services that are in tables which a published table has, and how many others there are.
+fn same_tables(old: &Services, new: Services) -> Result<(Services, usize), Failure> {
+    let table = |number: u32| number / limits::SERVICES_PER_TABLE;
+    let tables: BTreeSet<u32> = old.entries().iter().filter_map(|entry| entry.number()).map(table).collect();
+    let same = new.filter(|entry| entry.number().is_none_or(|number| tables.contains(&table(number))));
+    if same.entries().is_empty() {
+        let base = tables.first().map_or(0, |table| table * limits::SERVICES_PER_TABLE);
+        let (old, new) = (old.file(), new.file());
+        let message =
+            format!("{new} has no service of the tables in {old}; if it is one of them, give --base {base:#x}");
+        return Err(Failure::input(message));
+    }
+    let left_out = new.entries().len() - same.entries().len();
+    Ok((same, left_out))
 }
 
 fn update(args: &Args, lock: &Path) -> Result<(), Failure> {

@@ -133,10 +133,10 @@ impl Diff {
     fn note_what_is_missing(&mut self, old: &Services, new: &Services) {
         for side in [old, new] {
             if !side.has_numbers() {
-                self.notes.push(format!("{} has no service numbers: they are not compared", side.file()));
+                self.note(format!("{} has no service numbers: they are not compared", side.file()));
             }
             if !side.has_counts() {
-                self.notes.push(format!("{} has no argument counts: they are not compared", side.file()));
+                self.note(format!("{} has no argument counts: they are not compared", side.file()));
             }
         }
         let step = limits::SERVICES_PER_TABLE;
@@ -196,9 +196,12 @@ impl Diff {
         &self.notes
     }
 
-    /// Adds a remark of the caller's.
+    /// Adds a remark of the caller's; the same one is there once.
     pub fn note(&mut self, text: impl Into<String>) {
-        self.notes.push(text.into());
+        let text = text.into();
+        if !self.notes.contains(&text) {
+            self.notes.push(text);
+        }
     }
 
     /// Whether nothing moved.

@@ -16,6 +16,32 @@ const NUMBERS_END: u32 = limits::TABLES as u32 * limits::SERVICES_PER_TABLE;
 /// The most rows that are kept: more than there are numbers, and so the others can only be wrong.
 const KEPT: usize = 1 << 16;
 
+/// What a count is of.
+pub(super) struct Unit {
+    limit: u8,
+    what: &'static str,
+    /// Why there is such a limit.
+    reason: &'static str,
+}
+
+/// Arguments of 4 bytes.
+pub(super) const ARGUMENTS: Unit = Unit {
+    limit: limits::ARGS_I386,
+    what: "arguments",
+    reason: "the kernel's argument table has one byte for 4 times the count; is this number bytes, not arguments?",
+};
+
+/// Parameters of a 64-bit service.
+pub(super) const PARAMETERS: Unit = Unit {
+    limit: limits::ARGS_AMD64,
+    what: "parameters of an amd64 service",
+    reason: "four arguments are in registers, and the kernel's table has four bits for the others",
+};
+
+/// Bytes of arguments.
+pub(super) const BYTES: Unit =
+    Unit { limit: 4 * limits::ARGS_I386, what: "bytes", reason: "the kernel's argument table has one byte for them" };
+
 /// What has been seen of a file so far.
 pub(super) struct Collector<'a> {
     pub(super) say: Say,
@@ -95,7 +121,10 @@ impl<'a> Collector<'a> {
         let identifier = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !identifier || name.len() > limits::NAME_CHARS {
-            let message = format!("{} is not the name of a service", quoted(name));
+            let message = match name {
+                "" => "there is no name of a service".to_owned(),
+                name => format!("{} is not the name of a service", quoted(name)),
+            };
             let help = format!("a name is letters, digits and `_`, at most {} characters", limits::NAME_CHARS);
             self.say.say(Code::BadName, message, spot, help);
             return false;
@@ -116,7 +145,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Reads an argument count.
-    pub(super) fn count(&mut self, text: &str, spot: Spot<'a>, limit: u8) -> Option<u8> {
+    pub(super) fn count(&mut self, text: &str, spot: Spot<'a>, unit: &Unit) -> Option<u8> {
         if let Some(digits) = hex_digits(text) {
             let help = u32::from_str_radix(digits, 16).map_or_else(
                 |_| "counts are decimal".to_owned(),
@@ -130,12 +159,10 @@ impl<'a> Collector<'a> {
             self.say.say(Code::BadCount, format!("the count {} is not a number", quoted(text)), spot, help);
             return None;
         }
-        let count = parse_decimal(text).and_then(|count| u8::try_from(count).ok()).filter(|&count| count <= limit);
+        let count = parse_decimal(text).and_then(|count| u8::try_from(count).ok()).filter(|&count| count <= unit.limit);
         if count.is_none() {
-            let message = format!("the count {} is over the limit of {limit} arguments", quoted(text));
-            let help =
-                "the kernel's argument table has one byte for 4 times the count; is this number bytes, not arguments?";
-            self.say.say(Code::TooManyArguments, message, spot, help);
+            let message = format!("the count {} is over the limit of {} {}", quoted(text), unit.limit, unit.what);
+            self.say.say(Code::TooManyArguments, message, spot, unit.reason);
         } else if text.len() > 1 && text.starts_with('0') {
             let message = format!("the count {} is read as decimal, not as octal", quoted(text));
             self.say.say(Code::OctalCount, message, spot, "other tools take a leading 0 for octal: leave it out");

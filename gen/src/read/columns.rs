@@ -1,6 +1,6 @@
 //! Tables of columns: the list with Nt and Zw names that ReactOS had from 1998 to 2005, and names with numbers.
 
-use super::collect::{Collector, check_counts};
+use super::collect::{ARGUMENTS, BYTES, Collector, check_counts};
 use super::services::Counts;
 use super::{InputFormat, Options};
 use crate::diag::{Code, quoted};
@@ -78,8 +78,8 @@ fn check_twins<'a>(collector: &mut Collector<'a>, line: TextLine<'a>, nt: Word<'
 fn third_counts<'a>(collector: &mut Collector<'a>, line: TextLine<'a>, third: Word<'_>, format: InputFormat) -> Counts {
     let place = spot(line, third);
     let is_bytes = format == InputFormat::NtZwBytes;
-    let limit = if is_bytes { 4 * limits::ARGS_I386 } else { limits::ARGS_I386 };
-    let Some(number) = collector.count(third.text, place, limit) else {
+    let unit = if is_bytes { &BYTES } else { &ARGUMENTS };
+    let Some(number) = collector.count(third.text, place, unit) else {
         return Counts::default();
     };
     if is_bytes && number % 4 != 0 {

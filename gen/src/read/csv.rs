@@ -12,7 +12,8 @@ use crate::syntax::text::{Spot, TextLine, spot_at};
 pub(super) fn read<'a>(text: &'a str, options: &Options, collector: &mut Collector<'a>) {
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
     let mut lines = Lines { text, next: 0, number: 1 };
-    let mut head: Option<(usize, usize)> = None;
+    // How many columns there are, and which is meant, if that is known.
+    let mut head: Option<(usize, Option<usize>)> = None;
     for record in reader.records() {
         let record = match record {
             Ok(record) => record,
@@ -27,12 +28,11 @@ pub(super) fn read<'a>(text: &'a str, options: &Options, collector: &mut Collect
         match head {
             None => {
                 let systems: Vec<System> = row.record.iter().skip(1).map(System::of_column).collect();
-                check_head(&row, &systems, collector);
-                let whole = Spot::line(row.line);
-                let Some(chosen) = choose(&systems, options.system.as_deref(), whole, &mut collector.say) else {
-                    return;
-                };
-                head = Some((row.record.len(), chosen + 1));
+                let is_right = check_head(&row, &systems, collector);
+                let first = row.spot(1);
+                let chosen =
+                    is_right.then(|| choose(&systems, options.system.as_deref(), first, &mut collector.say)).flatten();
+                head = Some((row.record.len(), chosen.map(|chosen| chosen + 1)));
             }
             Some((columns, column)) => read_row(&row, columns, column, collector),
         }
@@ -78,7 +78,8 @@ impl<'a> Row<'a> {
     }
 }
 
-fn check_head<'a>(row: &Row<'a>, systems: &[System], collector: &mut Collector<'a>) {
+fn check_head<'a>(row: &Row<'a>, systems: &[System], collector: &mut Collector<'a>) -> bool {
+    let before = collector.say.diags.error_count();
     let is_row = |cell: &str| cell.trim().starts_with("0x") || cell.trim().parse::<u32>().is_ok();
     if systems.is_empty() || row.record.iter().skip(1).any(is_row) {
         let message = "the first line does not name the systems";
@@ -92,9 +93,10 @@ fn check_head<'a>(row: &Row<'a>, systems: &[System], collector: &mut Collector<'
             collector.say.say_two(Code::BadRow, message, again, first, "a system has one column");
         }
     }
+    collector.say.diags.error_count() == before
 }
 
-fn read_row<'a>(row: &Row<'a>, columns: usize, column: usize, collector: &mut Collector<'a>) {
+fn read_row<'a>(row: &Row<'a>, columns: usize, column: Option<usize>, collector: &mut Collector<'a>) {
     let cells = row.record.len();
     let name = row.record.get(0).unwrap_or_default().trim();
     if cells == 1 && name.is_empty() {
@@ -107,12 +109,13 @@ fn read_row<'a>(row: &Row<'a>, columns: usize, column: usize, collector: &mut Co
         return collector.say.say(Code::BadRow, message, spot, help);
     }
     // What another system's cell has wrong would be wrong as soon as that system is chosen.
-    for other in (1..cells).filter(|&other| other != column) {
+    for other in (1..cells).filter(|&other| Some(other) != column) {
         let cell = row.record.get(other).unwrap_or_default().trim();
         if !cell.is_empty() {
             collector.number(cell, row.spot(other));
         }
     }
+    let Some(column) = column else { return };
     let cell = row.record.get(column).unwrap_or_default().trim();
     if cell.is_empty() {
         return;

@@ -6,8 +6,9 @@ use super::Options;
 use super::collect::{Collector, check_counts};
 use super::services::Counts;
 use crate::check::parse_number;
-use crate::diag::{Code, quoted};
+use crate::diag::{Code, plural, quoted};
 use crate::model::{Arch, limits};
+use crate::syntax::Word;
 use crate::syntax::entries::{RawSyscallEntry, parse_entry_line};
 use crate::syntax::text::{Spot, TextLine, spot_at, text_lines, without_comments};
 
@@ -58,6 +59,7 @@ pub(super) fn read<'a>(text: &'a str, options: &Options, collector: &mut Collect
             rows.extend(read_entry(collector, line, entry, default).map(|row| Row { width, ..row }));
         }
         if let Some(rest) = parsed.rest {
+            let rest = Word { text: rest.text.trim_end_matches(['\\', ' ', '\t']), ..rest };
             let message = format!("{} is not an entry", quoted(rest.text));
             collector.say_bad_entry(message, Spot::new(line, rest.span()));
         }
@@ -91,7 +93,7 @@ fn read_entry<'a>(
         return None;
     }
     let [id, name, bytes] = entry.fields.as_slice() else {
-        collector.say_bad_entry(format!("the entry has {} of 3 parts", entry.fields.len()), whole);
+        collector.say_bad_entry(format!("the entry has {}, not 3", plural(entry.fields.len(), "part")), whole);
         return None;
     };
     let id_spot = Spot::new(line, id.span());

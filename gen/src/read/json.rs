@@ -8,12 +8,12 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Options;
-use super::collect::Collector;
+use super::collect::{ARGUMENTS, Collector};
 use super::services::Counts;
 use super::systems::{System, choose};
 use crate::check::parse_decimal;
 use crate::diag::{Code, quoted};
-use crate::model::{Arch, limits};
+use crate::model::Arch;
 use crate::syntax::text::{Spot, TextLine, spot_at};
 
 /// The longest value that is marked whole.
@@ -179,12 +179,12 @@ impl<'a> Reader<'_, 'a> {
         }
     }
 
-    fn number(&mut self, member: &Member<'a>) -> Option<u32> {
+    fn number(&mut self, service: &str, member: &Member<'a>) -> Option<u32> {
         let text = member.value.get();
-        let number = if text.is_empty() { None } else { parse_decimal(text) };
+        let number = parse_decimal(text);
         if number.is_none() {
             let spot = self.spot(text);
-            let message = format!("the number of {} is {}", quoted(&member.key), quoted(text));
+            let message = format!("the number of {} is {}", quoted(service), quoted(text));
             let help = "a service number is a whole number, in decimal";
             self.collector.say.say(Code::BadNumber, message, spot, help);
         }
@@ -192,7 +192,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn add(&mut self, name: &str, name_spot: Spot<'a>, member: &Member<'a>, counts: Counts) {
-        let number = self.number(member);
+        let number = self.number(name, member);
         let spot = self.spot(member.value.get());
         self.collector.add(name, name_spot, number.map(|number| (number, spot)), counts);
     }
@@ -244,7 +244,7 @@ impl<'a> Reader<'_, 'a> {
         }
         let first = Spot::new(TextLine { number: 1, text: self.text.split('\n').next().unwrap_or_default() }, 0..1);
         let Some(chosen) = choose(&systems, options.system.as_deref(), first, &mut self.collector.say) else { return };
-        for (service, _, release) in numbers.into_iter().filter(|&(_, system, _)| system == chosen) {
+        for (service, _, release) in numbers.into_iter().filter(|(_, system, _)| *system == chosen) {
             let name = &members[service].key;
             let spot = self.spot(name);
             self.add(name, spot, &release, Counts::default());
@@ -281,7 +281,7 @@ impl<'a> Reader<'_, 'a> {
 
     fn args(&mut self, member: &Member<'a>, arch: Arch) -> Counts {
         let spot = self.spot(member.value.get());
-        let count = self.collector.count(member.value.get(), spot, limits::ARGS_I386);
+        let count = self.collector.count(member.value.get(), spot, &ARGUMENTS);
         match arch {
             Arch::I386 => Counts { i386: count, wide: None },
             Arch::Amd64 | Arch::Arm64 => Counts { i386: None, wide: count },

@@ -1,10 +1,9 @@
 //! Lock files: the numbering that `ntgate diff --lock` guards.
 
-use super::collect::{Collector, check_counts};
+use super::collect::{ARGUMENTS, Collector, PARAMETERS, check_counts};
 use super::detect::LOCK_MARK;
 use super::services::Counts;
-use crate::diag::{Code, quoted};
-use crate::model::limits;
+use crate::diag::{Code, plural, quoted};
 use crate::syntax::Word;
 use crate::syntax::columns::parse_columns;
 use crate::syntax::text::{Spot, TextLine, text_lines};
@@ -28,7 +27,7 @@ pub(super) fn read<'a>(text: &'a str, collector: &mut Collector<'a>) {
                 collector.add(name.text, Spot::new(line, name.span()), number, counts);
             }
             _ => {
-                let message = format!("the line has {} of 3 columns", words.len());
+                let message = format!("the line has {}, not 3", plural(words.len(), "column"));
                 let help = "a line is `0x001b NtClose 1`: number, name, count; --update writes the file anew";
                 collector.say.say(Code::BadLock, message, Spot::line(line), help);
             }
@@ -55,8 +54,8 @@ fn read_counts<'a>(collector: &mut Collector<'a>, line: TextLine<'a>, word: Word
         return Counts::default();
     }
     let (first, second) = word.text.split_once('/').unwrap_or((word.text, word.text));
-    let i386 = collector.count(first, spot, limits::ARGS_I386);
-    let wide = if first == second { i386 } else { collector.count(second, spot, limits::ARGS_AMD64) };
+    let i386 = collector.count(first, spot, &ARGUMENTS);
+    let wide = if first == second { i386 } else { collector.count(second, spot, &PARAMETERS) };
     let counts = Counts { i386, wide };
     // The list that was locked has been warned of long ago: only what cannot be is told.
     if i386.is_some() && wide.is_some() && i386 < wide {

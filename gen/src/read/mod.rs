@@ -115,6 +115,15 @@ impl Reading {
     pub fn to_list(&self) -> Result<ServiceList, Diagnostics> {
         self.list.clone().map_or_else(|| self.services.to_list(), Ok)
     }
+
+    /// The same for an output that has no argument counts: services whose counts are not known get 0.
+    ///
+    /// # Errors
+    ///
+    /// If a service has no number.
+    pub fn to_list_of_numbers(&self) -> Result<ServiceList, Diagnostics> {
+        self.list.clone().map_or_else(|| self.services.to_list_with(Some(0)), Ok)
+    }
 }
 
 /// Reads a file. `name` is what messages call it.
@@ -124,6 +133,7 @@ impl Reading {
 /// All errors and warnings of the file, if there is at least one error.
 pub fn read(name: &str, bytes: &[u8], options: &Options) -> Result<Reading, Diagnostics> {
     let decoded = decode(bytes);
+    let without_nul = decoded.text.contains('\0').then(|| decoded.text.replace('\0', " "));
     let text = &*decoded.text;
     let format = options.format.unwrap_or_else(|| detect::detect(text, decoded.is_utf16));
     if format == InputFormat::List && !decoded.is_utf16 {
@@ -148,6 +158,8 @@ pub fn read(name: &str, bytes: &[u8], options: &Options) -> Result<Reading, Diag
         let help = "take it out; other lines with NUL are not reported";
         collector.say.say(Code::Nul, "the line has a NUL character", spot_at(text, at), help);
     }
+    // One report of them is enough.
+    let text = without_nul.as_deref().unwrap_or(text);
     match format {
         InputFormat::List => return list::read(name, text.as_bytes(), options),
         InputFormat::Svc => svc_header::read(text, options, &mut collector),

@@ -156,9 +156,15 @@ impl Services {
     ///
     /// If a service has no number or no argument count, or there is none.
     pub fn to_list(&self) -> Result<ServiceList, Diagnostics> {
+        self.to_list_with(None)
+    }
+
+    /// The same, where services without a count get this one.
+    pub(super) fn to_list_with(&self, count: Option<u8>) -> Result<ServiceList, Diagnostics> {
         let mut diags = Diagnostics::new(&self.file);
         let services: Vec<&Entry> = self.entries.iter().filter(|entry| is_service(&entry.name)).collect();
-        self.check_complete(&services, &mut diags);
+        let slots = |counts| slots(counts).or_else(|| count.map(|count| (count, count)));
+        Self::check_complete(&services, slots, &mut diags);
         let mut tables: Vec<Vec<Service>> = vec![Vec::new(); limits::TABLES];
         for entry in services {
             let (Some(number), Some((i386, wide))) = (entry.number, slots(entry.counts)) else { continue };
@@ -188,7 +194,7 @@ impl Services {
         })
     }
 
-    fn check_complete(&self, services: &[&Entry], diags: &mut Diagnostics) {
+    fn check_complete(services: &[&Entry], slots: impl Fn(Counts) -> Option<(u8, u8)>, diags: &mut Diagnostics) {
         let without: Vec<_> = services.iter().filter(|entry| entry.number.is_none()).collect();
         if let Some(first) = without.first() {
             let message = format!("{} {} no number", quoted(&first.name), and_more(without.len(), "has", "have"));

@@ -77,7 +77,8 @@ struct Reader<'c, 'a> {
 struct Export<'a> {
     name: String,
     spot: Spot<'a>,
-    counts: Counts,
+    /// `None` if the file does not tell; if it tells something wrong, that has been said.
+    counts: Option<Counts>,
     syscall: Option<Syscall<'a>>,
 }
 
@@ -206,10 +207,8 @@ impl<'a> Reader<'_, 'a> {
         (first..=last).contains(&self.version)
     }
 
-    fn read_arguments(&mut self, line: &Logical<'_, 'a>, entry: &RawSpec<'_>) -> Counts {
-        let Some(arguments) = &entry.arguments else {
-            return Counts::default();
-        };
+    fn read_arguments(&mut self, line: &Logical<'_, 'a>, entry: &RawSpec<'_>) -> Option<Counts> {
+        let arguments = entry.arguments.as_ref()?;
         let (mut dwords, mut slots, mut is_known) = (0usize, 0usize, true);
         for &argument in arguments {
             let spot = line.spot(argument.span());
@@ -231,7 +230,7 @@ impl<'a> Reader<'_, 'a> {
             is_known = false;
         }
         let known = |count: usize| u8::try_from(count).ok().filter(|_| is_known);
-        Counts { i386: known(dwords), wide: known(slots) }
+        Some(Counts { i386: known(dwords), wide: known(slots) })
     }
 
     fn finish(self) {
@@ -246,15 +245,15 @@ impl<'a> Reader<'_, 'a> {
         let mut services: Vec<Export<'a>> = self.exports.into_iter().filter(is_service).collect();
         give_numbers(&mut services);
         for service in services {
-            if service.counts.i386.is_none() {
+            if let Some(counts) = service.counts {
+                check_counts(self.collector, counts, service.spot);
+            } else {
                 let message = format!("the argument count of {} is not told", quoted(&service.name));
                 let help = "an export with its arguments is `@ stdcall -syscall NtClose(long)`";
                 self.collector.say.say(Code::UnknownCount, message, service.spot, help);
-            } else {
-                check_counts(self.collector, service.counts, service.spot);
             }
             let number = service.syscall.and_then(|syscall| syscall.number);
-            self.collector.add(&service.name, service.spot, number, service.counts);
+            self.collector.add(&service.name, service.spot, number, service.counts.unwrap_or_default());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Headers of `SVC_(Name, count)` rows, whose conditions are resolved. The place of a row is the number.
 
-use super::collect::Collector;
+use super::collect::{ARGUMENTS, Collector, check_counts};
 use super::macros::Defined;
 use super::services::Counts;
 use super::{Options, say::Say};
@@ -63,7 +63,9 @@ impl<'a> Reader<'_, 'a> {
         for entry in &parsed.entries {
             self.read_entry(line, entry);
         }
-        if let Some(rest) = parsed.rest {
+        // What follows a row without its parenthesis is of that row.
+        let is_cut = parsed.entries.last().is_some_and(|entry| !entry.is_closed);
+        if let Some(rest) = parsed.rest.filter(|_| !is_cut) {
             self.say_rest(line, rest, parsed.entries.is_empty());
         }
     }
@@ -99,9 +101,9 @@ impl<'a> Reader<'_, 'a> {
             }
             Some(count) => {
                 let spot = line.spot(count.span());
-                if let Some(count) = self.collector.count(count.text, spot, limits::ARGS_I386) {
+                if let Some(count) = self.collector.count(count.text, spot, &ARGUMENTS) {
                     counts = Counts::both(count);
-                    super::collect::check_counts(self.collector, counts, spot);
+                    check_counts(self.collector, counts, spot);
                 }
                 if !entry.is_closed {
                     self.collector.say_bad_entry("the row has no closing parenthesis", whole.after());

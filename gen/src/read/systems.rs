@@ -91,7 +91,8 @@ fn near(systems: &[System], wanted: &str) -> Vec<String> {
         .collect();
     scored.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
     let fewest = scored.first().map_or(0, |first| first.0);
-    let alike = |(missing, alike, _): &(usize, f64, String)| *missing == fewest && *alike > 0.5;
+    let alike =
+        |(missing, alike, _): &(usize, f64, String)| *missing == fewest && (fewest < meant.len() || *alike > 0.5);
     scored.into_iter().filter(alike).take(SUGGESTED).map(|(_, _, path)| quoted(&path)).collect()
 }
 

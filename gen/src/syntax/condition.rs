@@ -33,6 +33,9 @@ pub(crate) trait Macros {
 /// The value of a condition; it holds if that is not 0.
 pub(crate) fn evaluate(text: &str, macros: &mut dyn Macros) -> Result<i64, BadCondition> {
     check_size(text)?;
+    if text.trim().is_empty() {
+        return Err(BadCondition { why: "is empty", at: 0 });
+    }
     let mut pairs = ConditionParser::parse(Rule::condition, text).map_err(|error| {
         let at = match error.location {
             pest::error::InputLocation::Pos(at) | pest::error::InputLocation::Span((at, _)) => at,
