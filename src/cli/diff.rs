@@ -78,7 +78,7 @@ fn compare(args: &Args, old: &Path, new: Option<&PathBuf>) -> Result<(), Failure
         None => Diff::new(&old, &new),
     };
     if left_out > 0 {
-        diff.note(format!("{left_out} services are in tables that {} does not have", old.file()));
+        diff.note(format!("left out, in tables that {} does not have: {left_out}", old.file()));
     }
     let text = if args.json {
         diff.to_json()

@@ -1,6 +1,8 @@
 //! The program as its users meet it: exit status, standard output, standard error, files.
 
 mod boot;
+mod convert;
+mod diff;
 mod support;
 
 use std::fs;

@@ -54,6 +54,18 @@ impl Diagnostics {
         }
     }
 
+    /// Whether another one would only be counted. If so, it is counted: it need not be made.
+    #[cfg(feature = "readers")]
+    pub(crate) fn counts_only(&mut self, severity: Severity) -> bool {
+        let count = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        let is_full = *count >= KEPT;
+        *count += usize::from(is_full);
+        is_full
+    }
+
     pub(crate) fn sort(&mut self) {
         self.items.sort_by_key(|item| (item.primary.line, item.primary.column, item.code));
     }

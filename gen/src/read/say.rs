@@ -21,6 +21,9 @@ impl Say {
 
     /// Reports something that is wrong in one place.
     pub(super) fn say(&mut self, code: Code, message: impl Into<String>, spot: Spot<'_>, help: impl Into<String>) {
+        if self.diags.counts_only(code.severity()) {
+            return;
+        }
         let label = self.label(spot, "");
         self.diags.push(Diagnostic::new(code, message, label).help(help));
     }
@@ -34,6 +37,9 @@ impl Say {
         (other, other_text): (Spot<'_>, &str),
         help: impl Into<String>,
     ) {
+        if self.diags.counts_only(code.severity()) {
+            return;
+        }
         let label = self.label(spot, text);
         let related = self.label(other, other_text);
         self.diags.push(Diagnostic::new(code, message, label).related(related).help(help));

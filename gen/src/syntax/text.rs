@@ -115,18 +115,19 @@ pub(crate) fn logical_lines<'r, 'a>(read: &'r str, shown: &'a str) -> impl Itera
     std::iter::from_fn(move || {
         let (first, line) = lines.next()?;
         let mut logical = Logical { text: Cow::Borrowed(first.text), parts: vec![(0, line)] };
-        while let Some(joined) = logical.text.trim_end().strip_suffix('\\').map(str::len) {
+        let mut last = first.text;
+        while let Some(before) = last.trim_end().strip_suffix('\\') {
             // The backslash stays as a blank: words on both sides of it are two words.
             let mut text = logical.text.into_owned();
-            text.truncate(joined);
+            text.truncate(text.len() - last.len() + before.len());
             text.push(' ');
-            let Some((next, line)) = lines.next() else {
-                logical.text = Cow::Owned(text);
-                break;
-            };
-            logical.parts.push((text.len(), line));
-            text.push_str(next.text);
+            let next = lines.next();
+            if let Some((next, line)) = next {
+                logical.parts.push((text.len(), line));
+                text.push_str(next.text);
+            }
             logical.text = Cow::Owned(text);
+            last = next.map_or("", |(next, _)| next.text);
         }
         Some(logical)
     })
