@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::Options;
 use crate::model::Arch;
-use crate::syntax::condition::{BadCondition, Macros, evaluate};
+use crate::syntax::condition::{BadCondition, Macros, Value, evaluate};
 
 /// How often the value of a macro may be another macro.
 const DEPTH: usize = 16;
@@ -70,10 +70,10 @@ impl Defined {
         let (short, long) = ("_WIN32_WINNT", "NTDDI_VERSION");
         let given = |defined: &Self, name| defined.values.contains_key(name);
         if given(self, short) && !given(self, long) {
-            let value = self.value(short) << 16;
+            let value = self.value(short).bits << 16;
             self.define(long, &value.to_string());
         } else if given(self, long) && !given(self, short) {
-            let value = self.value(long) >> 16;
+            let value = self.value(long).bits >> 16;
             self.define(short, &value.to_string());
         }
     }
@@ -87,7 +87,7 @@ impl Defined {
     }
 
     pub(super) fn holds(&mut self, condition: &str) -> Result<bool, BadCondition> {
-        evaluate(condition, self).map(|value| value != 0)
+        evaluate(condition, self).map(Value::is_true)
     }
 }
 
@@ -97,19 +97,19 @@ impl Macros for Defined {
     }
 
     /// C takes a name that is no macro for 0; so is one whose value is no number here.
-    fn value(&mut self, name: &str) -> i64 {
+    fn value(&mut self, name: &str) -> Value {
         let Some(value) = self.values.get(name).cloned() else {
             let is_arch = Arch::ALL.iter().any(|&arch| of_arch(arch).contains(&name));
             if !is_arch && !FLAGS.contains(&name) {
                 self.missing.insert(name.to_owned());
             }
-            return 0;
+            return Value::default();
         };
         if self.depth == DEPTH {
-            return 0;
+            return Value::default();
         }
         self.depth += 1;
-        let number = evaluate(&value, self).unwrap_or(0);
+        let number = evaluate(&value, self).unwrap_or_default();
         self.depth -= 1;
         number
     }

@@ -56,7 +56,7 @@ const NO_SERVICE: &str = "NtCurrentTeb";
 pub(super) fn read<'a>(text: &'a str, options: &Options, collector: &mut Collector<'a>) {
     let mut defined = Defined::new(options);
     let given = defined.is_defined("_WIN32_WINNT");
-    let version = if given { u32::try_from(defined.value("_WIN32_WINNT")).unwrap_or(0) } else { DEFAULT_VERSION };
+    let version = if given { u32::try_from(defined.value("_WIN32_WINNT").bits).unwrap_or(0) } else { DEFAULT_VERSION };
     let mut reader = Reader { collector, arch: options.arch(), version, is_version_given: given, exports: Vec::new() };
     for line in logical_lines(text, text) {
         reader.read_line(&line);

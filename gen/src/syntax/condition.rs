@@ -22,16 +22,37 @@ pub(crate) struct BadCondition {
     pub(crate) at: usize,
 }
 
+/// A value as C's preprocessor has it: 64 bits, and whether they are unsigned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Value {
+    pub(crate) bits: i64,
+    is_unsigned: bool,
+}
+
+impl Value {
+    fn signed(bits: i64) -> Self {
+        Self { bits, is_unsigned: false }
+    }
+
+    fn truth(holds: bool) -> Self {
+        Self::signed(i64::from(holds))
+    }
+
+    pub(crate) fn is_true(self) -> bool {
+        self.bits != 0
+    }
+}
+
 /// What the macros in a condition are.
 pub(crate) trait Macros {
     /// Whether there is such a macro.
     fn is_defined(&mut self, name: &str) -> bool;
     /// Its value as a number.
-    fn value(&mut self, name: &str) -> i64;
+    fn value(&mut self, name: &str) -> Value;
 }
 
 /// The value of a condition; it holds if that is not 0.
-pub(crate) fn evaluate(text: &str, macros: &mut dyn Macros) -> Result<i64, BadCondition> {
+pub(crate) fn evaluate(text: &str, macros: &mut dyn Macros) -> Result<Value, BadCondition> {
     check_size(text)?;
     if text.trim().is_empty() {
         return Err(BadCondition { why: "is empty", at: 0 });
@@ -86,7 +107,7 @@ fn evaluate_expression(
     expression: Pair<'_, Rule>,
     precedence: &PrattParser<Rule>,
     macros: &mut dyn Macros,
-) -> Result<i64, BadCondition> {
+) -> Result<Value, BadCondition> {
     precedence
         .map_primary(|unary| evaluate_unary(unary, precedence, macros))
         .map_infix(|left, operator, right| Ok(apply(operator.as_rule(), left?, right?)))
@@ -97,15 +118,15 @@ fn evaluate_unary(
     unary: Pair<'_, Rule>,
     precedence: &PrattParser<Rule>,
     macros: &mut dyn Macros,
-) -> Result<i64, BadCondition> {
+) -> Result<Value, BadCondition> {
     let mut signs = Vec::new();
-    let mut value = 0;
+    let mut value = Value::default();
     for part in unary.into_inner() {
         match part.as_rule() {
             Rule::sign => signs.push(part.as_str()),
             Rule::defined => {
                 let name = part.into_inner().next();
-                value = i64::from(name.is_some_and(|name| macros.is_defined(name.as_str())));
+                value = Value::truth(name.is_some_and(|name| macros.is_defined(name.as_str())));
             }
             Rule::number => {
                 let bad = BadCondition { why: "has a number that C does not have", at: part.as_span().start() };
@@ -116,44 +137,54 @@ fn evaluate_unary(
         }
     }
     Ok(signs.iter().rev().fold(value, |value, &sign| match sign {
-        "!" => i64::from(value == 0),
-        "-" => value.wrapping_neg(),
-        "~" => !value,
+        "!" => Value::truth(!value.is_true()),
+        "-" => Value { bits: value.bits.wrapping_neg(), ..value },
+        "~" => Value { bits: !value.bits, ..value },
         _ => value,
     }))
 }
 
-fn apply(rule: Rule, left: i64, right: i64) -> i64 {
+fn apply(rule: Rule, left: Value, right: Value) -> Value {
+    let (a, b) = (left.bits, right.bits);
+    // Of two operands one that is unsigned makes the other so; but a shift has the kind of what is shifted.
+    let is_unsigned = left.is_unsigned || right.is_unsigned;
+    let order = if is_unsigned { (a as u64).cmp(&(b as u64)) } else { a.cmp(&b) };
+    let arithmetic = |bits| Value { bits, is_unsigned };
     // C leaves a shift by more than the width undefined; here the count is taken modulo 64.
-    let count = (right & 63) as u32;
+    let count = (b & 63) as u32;
     match rule {
-        Rule::or => i64::from(left != 0 || right != 0),
-        Rule::and => i64::from(left != 0 && right != 0),
-        Rule::bit_or => left | right,
-        Rule::bit_xor => left ^ right,
-        Rule::bit_and => left & right,
-        Rule::equal => i64::from(left == right),
-        Rule::not_equal => i64::from(left != right),
-        Rule::less => i64::from(left < right),
-        Rule::less_equal => i64::from(left <= right),
-        Rule::greater => i64::from(left > right),
-        Rule::greater_equal => i64::from(left >= right),
-        Rule::shl => left.wrapping_shl(count),
-        Rule::shr => left.wrapping_shr(count),
-        Rule::add => left.wrapping_add(right),
-        Rule::sub => left.wrapping_sub(right),
-        _ => left.wrapping_mul(right),
+        Rule::or => Value::truth(left.is_true() || right.is_true()),
+        Rule::and => Value::truth(left.is_true() && right.is_true()),
+        Rule::bit_or => arithmetic(a | b),
+        Rule::bit_xor => arithmetic(a ^ b),
+        Rule::bit_and => arithmetic(a & b),
+        Rule::equal => Value::truth(order.is_eq()),
+        Rule::not_equal => Value::truth(order.is_ne()),
+        Rule::less => Value::truth(order.is_lt()),
+        Rule::less_equal => Value::truth(order.is_le()),
+        Rule::greater => Value::truth(order.is_gt()),
+        Rule::greater_equal => Value::truth(order.is_ge()),
+        Rule::shl => Value { bits: a.wrapping_shl(count), ..left },
+        Rule::shr if left.is_unsigned => Value { bits: (a as u64).wrapping_shr(count) as i64, ..left },
+        Rule::shr => Value { bits: a.wrapping_shr(count), ..left },
+        Rule::add => arithmetic(a.wrapping_add(b)),
+        Rule::sub => arithmetic(a.wrapping_sub(b)),
+        _ => arithmetic(a.wrapping_mul(b)),
     }
 }
 
 /// A number of C: decimal, `0x` hexadecimal or octal, with `U` and `L` after it.
-fn parse_c_number(text: &str) -> Option<i64> {
+fn parse_c_number(text: &str) -> Option<Value> {
     let digits = text.trim_end_matches(['u', 'U', 'l', 'L']);
-    if let Some(hex) = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
-        return i64::from_str_radix(hex, 16).ok();
-    }
-    let radix = if digits.len() > 1 && digits.starts_with('0') { 8 } else { 10 };
-    i64::from_str_radix(digits, radix).ok()
+    let has_u = text[digits.len()..].contains(['u', 'U']);
+    let (digits, radix) = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None if digits.len() > 1 && digits.starts_with('0') => (digits, 8),
+        None => (digits, 10),
+    };
+    // The grammar has seen that there is no sign.
+    let bits = u64::from_str_radix(digits, radix).ok()?;
+    Some(Value { bits: bits as i64, is_unsigned: has_u || i64::try_from(bits).is_err() })
 }
 
 #[cfg(test)]
@@ -167,8 +198,8 @@ mod tests {
             name == "X"
         }
 
-        fn value(&mut self, name: &str) -> i64 {
-            if name == "X" { 0x0502_0000 } else { 0 }
+        fn value(&mut self, name: &str) -> Value {
+            Value::signed(if name == "X" { 0x0502_0000 } else { 0 })
         }
     }
 
@@ -189,8 +220,12 @@ mod tests {
             ("-1 < 0", 1),
             ("~0 & 0xff", 255),
             ("2 - 1 - 1", 0),
+            ("-1 < 0U", 0),
+            ("-1 >> 63", -1),
+            ("-1 >> 63 == (0U - 1) >> 63", 0),
+            ("0xffffffffffffffff > 1", 1),
         ] {
-            assert_eq!(evaluate(text, &mut Fixed), Ok(value), "{text}");
+            assert_eq!(evaluate(text, &mut Fixed).map(|value| value.bits), Ok(value), "{text}");
         }
     }
 
@@ -206,12 +241,12 @@ mod tests {
     #[test]
     fn depth_and_length_have_limits() {
         let nested = |depth: usize| format!("{}1{}", "(".repeat(depth), ")".repeat(depth));
-        assert_eq!(evaluate(&nested(DEPTH), &mut Fixed), Ok(1));
+        assert_eq!(evaluate(&nested(DEPTH), &mut Fixed), Ok(Value::signed(1)));
         assert!(evaluate(&nested(DEPTH + 1), &mut Fixed).is_err());
         assert!(evaluate(&nested(1 << 20), &mut Fixed).is_err());
-        assert_eq!(evaluate(&format!("{}1", "!".repeat(4000)), &mut Fixed), Ok(1));
+        assert_eq!(evaluate(&format!("{}1", "!".repeat(4000)), &mut Fixed), Ok(Value::signed(1)));
         assert!(evaluate(&"!".repeat(5000), &mut Fixed).is_err());
         let sum = vec!["1"; 2000].join("+");
-        assert_eq!(evaluate(&sum, &mut Fixed), Ok(2000));
+        assert_eq!(evaluate(&sum, &mut Fixed), Ok(Value::signed(2000)));
     }
 }

@@ -2,6 +2,7 @@
 #![cfg(all(feature = "readers", feature = "render"))]
 
 mod difference;
+mod oracle;
 mod random;
 mod round_trip;
 
