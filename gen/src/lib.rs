@@ -19,7 +19,7 @@
 //! ```
 //!
 //! The stages import each other in one direction only: `model <- syntax <- check <- stub <- emit`, and `table`, what
-//! a kernel does with tables, beside `stub`. What a list does wrong is collected in [`Diagnostics`], all of it in one run.
+//! a kernel does with tables, beside `stub`; `read <- diff` come after `check`. What a list does wrong is collected in [`Diagnostics`], all of it in one run.
 //!
 //! # Features
 //!

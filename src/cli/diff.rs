@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use ntgate_gen::diff::{Diff, write_lock};
+use ntgate_gen::diff::{Diff, is_lock, write_lock};
 use ntgate_gen::model::limits;
 use ntgate_gen::read::{InputFormat, Services};
 
+use super::input::read_file;
 use super::source::{SourceArgs, format_parser};
 use super::{Failure, output};
 
@@ -70,8 +71,9 @@ fn compare(args: &Args, old: &Path, new: Option<&PathBuf>) -> Result<(), Failure
         let shown = output::shown(old);
         return Err(Failure::input(format!("{shown} is not there; --update writes it")));
     }
-    let old = read_side(args, Some(old), 0)?;
-    let new = read_side(args, new.map(PathBuf::as_path), 1)?;
+    let format = if args.lock.is_some() { Some(InputFormat::Lock) } else { args.from.first().copied() };
+    let old = read_side(args, Some(old), format, args.system.first())?;
+    let new = read_new(args, new)?;
     let (new, left_out) = if args.against.is_some() { same_tables(&old, new)? } else { (new, 0) };
     let mut diff = match args.source.arch {
         Some(arch) => Diff::of_archs(&old, &new, &[arch]),
@@ -108,16 +110,41 @@ fn same_tables(old: &Services, new: Services) -> Result<(Services, usize), Failu
 }
 
 fn update(args: &Args, lock: &Path) -> Result<(), Failure> {
-    let list = read_side(args, args.files.first().map(PathBuf::as_path), 1)?;
+    check_is_lock(lock)?;
+    let list = read_new(args, args.files.first())?;
     if !list.has_numbers() {
         return Err(Failure::input(format!("{} has no service numbers: there is nothing to lock", list.file())));
     }
     output::write_file(lock, write_lock(&list).as_bytes())
 }
 
-/// OLD is side 0, NEW side 1. What was given once is for both.
-fn read_side(args: &Args, path: Option<&Path>, side: usize) -> Result<Services, Failure> {
+/// What is not a lock file is not overwritten: it may be the list, given as both.
+fn check_is_lock(path: &Path) -> Result<(), Failure> {
+    if output::is_standard(path) || !path.exists() {
+        return Ok(());
+    }
+    let old = read_file(path)?;
+    if old.is_empty() || is_lock(&old) {
+        return Ok(());
+    }
+    let shown = output::shown(path);
+    Err(Failure::input(format!("{shown} is not a lock file and is left as it is; remove it if it can go")))
+}
+
+/// NEW, or LIST. What was given once is for both sides.
+fn read_new(args: &Args, path: Option<&PathBuf>) -> Result<Services, Failure> {
+    // With --lock there is one file that could be of another format.
+    let side = usize::from(args.lock.is_none());
     let format = args.from.get(side).or(args.from.first()).copied();
     let system = args.system.get(side).or(args.system.first());
+    read_side(args, path.map(PathBuf::as_path), format, system)
+}
+
+fn read_side(
+    args: &Args,
+    path: Option<&Path>,
+    format: Option<InputFormat>,
+    system: Option<&String>,
+) -> Result<Services, Failure> {
     Ok(args.source.read(path, format, system.map(String::as_str))?.services().clone())
 }

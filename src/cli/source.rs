@@ -15,7 +15,7 @@ pub(super) struct SourceArgs {
     /// Define a macro for the conditions of C headers; _WIN32_WINNT is the version for .spec files too
     #[arg(short = 'D', long = "define", value_name = "NAME=VALUE", value_parser = parse_define)]
     define: Vec<(String, String)>,
-    /// The architecture that conditions and -arch= are about; i386 if none is given
+    /// The architecture that conditions and -arch= are about, i386 if none is given; what is compared or written is of it
     #[arg(long)]
     pub(super) arch: Option<Arch>,
     /// The first number of a file that has none of 0x1000 or more: 0x1000 for win32k

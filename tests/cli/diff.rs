@@ -109,6 +109,12 @@ fn a_lock_file_guards_a_numbering() {
     sandbox.write("bad.lst", "NtA\n");
     sandbox.run(&["diff", "--lock", "sysfuncs.lock", "--update", "bad.lst"]).status(2).no_stdout();
     assert_eq!(fs::read_to_string(sandbox.path("sysfuncs.lock")).expect("it is there"), lock);
+    // What is no lock is neither written nor read as one.
+    let outcome = sandbox.run(&["diff", "--lock", "one.lst", "--update", "one.lst"]).status(2).no_stdout();
+    assert!(outcome.stderr().contains("one.lst is not a lock file and is left as it is"), "{}", outcome.stderr());
+    assert_eq!(fs::read_to_string(sandbox.path("one.lst")).expect("it is there"), "NtA 1\nNtB 5/4\n");
+    let outcome = sandbox.run(&["diff", "--lock", "one.lst"]).status(2).no_stdout();
+    assert!(outcome.stderr().contains("[E040]"), "{}", outcome.stderr());
     // Without a list it is the built-in one.
     sandbox.run(&["diff", "--lock", "sysfuncs.lock", "--update"]).status(0);
     sandbox.run(&["diff", "--lock", "sysfuncs.lock"]).status(0).no_stderr();

@@ -17,6 +17,12 @@ pub fn write_lock(services: &Services) -> String {
     lines.join("\n")
 }
 
+/// Whether a file is a lock file, of whatever version.
+#[must_use]
+pub fn is_lock(bytes: &[u8]) -> bool {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).starts_with(LOCK_MARK.as_bytes())
+}
+
 /// As in a list: `5`, `5/4` if the architectures differ; `-` if nobody knows.
 fn counts(entry: &Entry) -> String {
     match (entry.args(Arch::I386), entry.args(Arch::Amd64)) {

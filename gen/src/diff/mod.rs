@@ -21,7 +21,7 @@ use crate::diag::Label;
 use crate::model::{Arch, limits};
 use crate::read::{Entry, Services};
 
-pub use lock::write_lock;
+pub use lock::{is_lock, write_lock};
 
 /// What moved. Services are told apart by their names; what a side does not know is not compared.
 #[derive(Clone, Debug)]

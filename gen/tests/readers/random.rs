@@ -1,5 +1,6 @@
 //! Whatever a file has in it, it is read or refused: nothing panics, and what is refused says where.
 
+use ntgate_gen::diff::{Diff, write_lock};
 use ntgate_gen::read::{InputFormat, Options, read};
 use proptest::prelude::*;
 
@@ -112,6 +113,44 @@ proptest! {
         }
         let utf16 = [&[0xff, 0xfe], bytes.as_slice()].concat();
         holds(&utf16, None);
+    }
+}
+
+/// Rows of a lock file: numbers that rise, with counts or without.
+fn lock() -> impl Strategy<Value = String> {
+    let count =
+        prop_oneof![Just("-".to_owned()), (0u8..=63).prop_map(|count| count.to_string()), Just("7/3".to_owned())];
+    let row = (0u32..0x4000, count);
+    prop::collection::vec(row, 1..40).prop_map(|mut rows| {
+        rows.sort();
+        rows.dedup_by_key(|row| row.0);
+        let rows: String = rows.iter().map(|(number, count)| format!("{number:#06x} NtS{number} {count}\n")).collect();
+        format!("# ntgate lock 1\n{rows}")
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_to_a_lock_is_read_back(text in lock()) {
+        let services = |text: &str| read("x", text.as_bytes(), &Options::default()).expect("it is right").services().clone();
+        let first = services(&text);
+        let written = write_lock(&first);
+        let rows = |text: &str| text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
+        prop_assert_eq!(rows(&written), rows(&text));
+        prop_assert!(Diff::new(&first, &services(&written)).is_same());
+    }
+
+    #[test]
+    fn a_difference_seen_from_the_other_side_is_the_same(old in lock(), new in lock()) {
+        let services = |text: &str| read("x", text.as_bytes(), &Options::default()).expect("it is right").services().clone();
+        let (old, new) = (services(&old), services(&new));
+        let (there, back) = (Diff::new(&old, &new), Diff::new(&new, &old));
+        prop_assert!(Diff::new(&old, &old).is_same());
+        prop_assert_eq!(there.added().len(), back.removed().len());
+        prop_assert_eq!(there.removed().len(), back.added().len());
+        prop_assert_eq!(there.counts().len(), back.counts().len());
+        prop_assert_eq!(there.common() + there.added().len(), new.entries().len());
+        prop_assert_eq!(there.is_same(), back.is_same());
     }
 }
 
