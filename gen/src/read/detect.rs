@@ -17,6 +17,11 @@ pub(super) fn detect(text: &str, is_utf16: bool) -> InputFormat {
     if text.trim_start().starts_with(['{', '[']) {
         return InputFormat::Json;
     }
+    // Only the first line: prose in a comment has commas and parentheses too.
+    let first = text_lines(text).map(|line| line.text.trim()).find(|line| !line.is_empty());
+    if first.is_some_and(is_csv_header) {
+        return InputFormat::Csv;
+    }
     text_lines(text)
         .find_map(|line| by_line(line.text.trim()))
         .or_else(|| by_three_columns(text))
@@ -32,10 +37,7 @@ fn by_line(line: &str) -> Option<InputFormat> {
     if line.starts_with("SYSCALL_ENTRY") || (line.starts_with('#') && line.contains("SYSCALL_ENTRY(")) {
         return Some(InputFormat::SyscallEntry);
     }
-    if is_spec_line(line) {
-        return Some(InputFormat::Spec);
-    }
-    is_csv_header(line).then_some(InputFormat::Csv)
+    is_spec_line(line).then_some(InputFormat::Spec)
 }
 
 /// `@ stdcall ...`, `12 stub ...`
@@ -110,7 +112,8 @@ mod tests {
             ("/* x */\n#define ALL_SYSCALLS32 \\\n SYSCALL_ENTRY( 0, NtA, 4 )\n", InputFormat::SyscallEntry),
             ("NtA ZwA 4\nNtB ZwB 8\nNtC ZwC 20\nNtD ZwD 64\n", InputFormat::NtZwBytes),
             ("# x\nNtA ZwA 4\nNtB ZwB 7\n", InputFormat::NtZwCount),
-            ("System call,Windows XP (SP1)\n", InputFormat::Csv),
+            ("/*\n Copyright 2004, who wrote it (and others)\n*/\nSVC_(Close, 1)\n", InputFormat::Svc),
+            ("\nSystem call,Windows XP (SP1)\n", InputFormat::Csv),
             ("name,Windows XP (SP1)\n", InputFormat::Csv),
             ("NtClose,0x0019\n", InputFormat::Csv),
             (" {\"a\": 1}", InputFormat::Json),

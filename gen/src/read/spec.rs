@@ -50,8 +50,9 @@ const FLAGS: [&str; 17] = [
 /// The version that ReactOS's build has if none is named: NT 5.2.
 const DEFAULT_VERSION: u32 = 0x502;
 
-/// An ntdll export by a service's kind of name that has never been a service: it reads a segment register.
-const NO_SERVICE: &str = "NtCurrentTeb";
+/// Exports of ntdll that have a service's kind of name and need no kernel: one reads a segment register, the other, since
+/// Windows XP, the page that all processes share.
+const NO_SERVICES: [&str; 2] = ["NtCurrentTeb", "NtGetTickCount"];
 
 pub(super) fn read<'a>(text: &'a str, options: &Options, collector: &mut Collector<'a>) {
     let mut defined = Defined::new(options);
@@ -239,7 +240,7 @@ impl<'a> Reader<'_, 'a> {
             if has_syscalls {
                 export.syscall.is_some()
             } else {
-                export.name.starts_with("Nt") && export.name != NO_SERVICE
+                export.name.starts_with("Nt") && !NO_SERVICES.contains(&&*export.name)
             }
         };
         let mut services: Vec<Export<'a>> = self.exports.into_iter().filter(is_service).collect();

@@ -97,6 +97,31 @@ fn a_file_is_what_its_content_says() {
     }
 }
 
+/// The examples of docs/readers.md are what the headings above them say.
+#[test]
+fn the_examples_of_the_docs_are_read() {
+    let page = include_str!("../../../docs/readers.md");
+    let mut seen = Vec::new();
+    for section in page.split("\n## ").skip(1) {
+        let heading = section.lines().next().unwrap_or_default();
+        for block in section.split("\n```").skip(1).step_by(2) {
+            let (kind, text) = block.split_once('\n').expect("it has lines");
+            if kind == "sh" {
+                continue;
+            }
+            let mut options = Options::default();
+            options.system = Some("Windows Server 2003/SP2".to_owned());
+            let reading = read("docs", text.as_bytes(), &options).unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+            let format = reading.format();
+            assert!(heading.contains(&format!("`{format}`")), "{format} under {heading}");
+            seen.push(format);
+        }
+    }
+    seen.dedup();
+    use InputFormat::{Csv, Json, Lock, NtZwCount, Spec, Svc, SyscallEntry};
+    assert_eq!(seen, [Svc, Spec, SyscallEntry, NtZwCount, Csv, Json, Lock]);
+}
+
 #[test]
 fn every_code_of_a_reader_has_a_file() {
     let own = Code::ALL.iter().filter(|code| match code.severity() {
