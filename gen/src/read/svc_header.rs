@@ -91,7 +91,8 @@ impl<'a> Reader<'_, 'a> {
         match entry.count {
             None if entry.is_closed || entry.has_comma => {
                 let message = format!("{} has no argument count", quoted(name.text));
-                let help = format!("write `SVC_({}, n)` with how many arguments it takes, 0 if none", name.text);
+                let row = quoted(&format!("SVC_({}, n)", name.text));
+                let help = format!("write {row} with how many arguments it takes, 0 if none");
                 self.collector.say.say(Code::MissingCount, message, name_spot.after(), help);
             }
             None => self.collector.say_bad_entry("the row ends before its count and its parenthesis", whole.after()),
@@ -155,7 +156,7 @@ impl<'a> Reader<'_, 'a> {
             "error" => {
                 let text = directive.text.map_or("", |text| text.text);
                 let help = "the header does not want to be read with these macros; -D NAME=VALUE defines others";
-                self.collector.say.say(Code::BadDirective, format!("the header says: {text}"), whole, help);
+                self.collector.say.say(Code::BadDirective, format!("the header says {}", quoted(text)), whole, help);
             }
             "pragma" | "warning" | "line" => {}
             other => {
