@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// A room, and what it may import of the others.
 type Room = (&'static str, &'static [&'static str]);
 
-const GEN: [Room; 9] = [
+const GEN: [Room; 11] = [
     ("model", &[]),
     ("diag", &[]),
     ("syntax", &[]),
@@ -17,6 +17,8 @@ const GEN: [Room; 9] = [
     ("emit", &["model", "stub", "table"]),
     ("nci", &["model", "stub"]),
     ("build", &["model", "diag", "check", "stub", "emit"]),
+    ("read", &["model", "diag", "syntax", "check"]),
+    ("diff", &["model", "diag", "read"]),
 ];
 
 const RUNTIME: [Room; 4] =

@@ -20,21 +20,28 @@
 //!
 //! The stages import each other in one direction only: `model <- syntax <- check <- stub <- emit`, and `table`, what
 //! a kernel does with tables, beside `stub`, and `nci`, ReactOS's old generator, beside `emit`; [`build`], for build systems,
-//! stands on all of them. What a list does wrong is collected in [`Diagnostics`], all of it in one run.
+//! stands on all of them; `read <- diff` come after `check`. What a list does wrong is collected in [`Diagnostics`], all of it
+//! in one run.
 //!
 //! # Features
 //!
 //! - `render` (default): [`Diagnostics::render`], with snippets and carets.
 //! - `json` (default): [`emit::Format::Json`].
 //! - `object`: object files, archives, import libraries and images, and [`Builder`]'s `link`.
+//! - `readers` (default): [`read`], services from headers, .spec files and published tables, and [`diff`], what moved
+//!   between two of them.
 //! - `tokens`: Rust tokens of tables and stubs, for macros.
 
 pub mod build;
 pub mod check;
 mod diag;
+#[cfg(feature = "readers")]
+pub mod diff;
 pub mod emit;
 pub mod model;
 pub mod nci;
+#[cfg(feature = "readers")]
+pub mod read;
 pub mod stub;
 mod syntax;
 pub mod table;

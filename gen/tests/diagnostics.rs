@@ -41,7 +41,9 @@ fn every_code_has_a_list() {
         .iter()
         .flat_map(|(name, bytes)| said(name, bytes).iter().map(|item| item.code()).collect::<Vec<_>>())
         .collect();
-    let missing: Vec<_> = Code::ALL.iter().filter(|code| !seen.contains(code)).collect();
+    // Those of other formats than the list have files of their own.
+    let of_lists = Code::ALL.iter().filter(|code| code.text() <= "E025" || ["W001", "W002"].contains(&code.text()));
+    let missing: Vec<_> = of_lists.filter(|code| !seen.contains(code)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
 

@@ -3,6 +3,8 @@
 mod boot;
 mod compare;
 mod completions;
+mod convert;
+mod diff;
 mod gen_command;
 mod image;
 mod input;
@@ -10,6 +12,7 @@ mod man;
 mod nci;
 mod output;
 mod prove;
+mod source;
 
 use std::process::ExitCode;
 
@@ -35,6 +38,8 @@ struct Cli {
 enum Command {
     Prove(prove::Args),
     Gen(gen_command::Args),
+    Convert(convert::Args),
+    Diff(diff::Args),
     Image(image::Args),
     Boot(boot::Args),
     Nci(nci::Args),
@@ -78,6 +83,8 @@ pub(crate) fn run() -> ExitCode {
     let result = match Cli::parse_from(words).command {
         Command::Prove(args) => prove::run(&args),
         Command::Gen(args) => gen_command::run(&args),
+        Command::Convert(args) => convert::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Image(args) => image::run(&args),
         Command::Boot(args) => boot::run(&args),
         Command::Nci(args) => nci::run(&args),

@@ -14,9 +14,12 @@ mod tests;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::diag::{Code, Diagnostic, Diagnostics, Label, column, quoted};
+use crate::diag::{Code, Diagnostic, Diagnostics, Label, column, plural, quoted};
 use crate::model::{Service, ServiceList, ServiceTable, limits};
 use crate::syntax::{Line, RawLine, Word, lines, not_text, parse_line};
+
+#[cfg(feature = "readers")]
+pub(crate) use number::{hex_digits, parse_decimal, parse_number};
 
 /// The name of the table that a list without `#! table` makes.
 const DEFAULT_TABLE: &str = "main";
@@ -237,10 +240,4 @@ impl<'a> Table<'a> {
     fn finish(self) -> ServiceTable {
         ServiceTable::new(self.name.to_owned(), self.base, self.services)
     }
-}
-
-/// `1 dword`, `2 dwords`.
-fn plural(count: usize, noun: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{ending}")
 }

@@ -79,7 +79,7 @@ impl<'a> Checker<'a> {
 }
 
 /// Reads decimal or `0x` hexadecimal. `None` if the text is neither or does not fit.
-pub(super) fn parse_number(text: &str) -> Option<u32> {
+pub(crate) fn parse_number(text: &str) -> Option<u32> {
     match hex_digits(text) {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
         None => parse_decimal(text),
@@ -87,12 +87,12 @@ pub(super) fn parse_number(text: &str) -> Option<u32> {
 }
 
 /// Reads decimal digits, nothing else: `str::parse` would take a sign.
-pub(super) fn parse_decimal(text: &str) -> Option<u32> {
+pub(crate) fn parse_decimal(text: &str) -> Option<u32> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 /// The digits of `0x1f`, if the text is hexadecimal.
-pub(super) fn hex_digits(text: &str) -> Option<&str> {
+pub(crate) fn hex_digits(text: &str) -> Option<&str> {
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?;
     (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(digits)
 }

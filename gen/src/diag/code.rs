@@ -95,10 +95,54 @@ codes! {
     FewerDwords = "E024",
     /// A table has no services.
     EmptyTable = "E025",
+    /// A line is not an entry of its format, or an entry lacks a part.
+    BadEntry = "E026",
+    /// A line that begins with `#` in a C header cannot be read.
+    BadDirective = "E027",
+    /// An `#if` or a comment of a C header has no end.
+    Unclosed = "E028",
+    /// A flag in a .spec file is unknown or has a value that it cannot have.
+    BadFlag = "E029",
+    /// An argument in a .spec file is of no known type.
+    BadArgument = "E030",
+    /// The Nt and the Zw name of a row are not twins.
+    TwinMismatch = "E031",
+    /// A number of bytes is not a whole number of arguments.
+    BadBytes = "E032",
+    /// A file is not JSON.
+    BadJson = "E033",
+    /// A JSON value is not what its place in the file calls for.
+    BadShape = "E034",
+    /// A row of a CSV file or a table of columns does not fit.
+    BadRow = "E035",
+    /// A file has the numbers of many systems, and none was chosen.
+    SystemNeeded = "E036",
+    /// A file does not have the system that was chosen.
+    UnknownSystem = "E037",
+    /// What is to be made needs numbers, and the file has none.
+    NoNumbers = "E038",
+    /// What is to be made needs argument counts, and the file does not have them all.
+    NoCounts = "E039",
+    /// A lock file is of another version or cannot be read.
+    BadLock = "E040",
     /// A count starts with 0, which C and the old tools take for octal.
     OctalCount = "W001",
     /// There are more arguments than a 64-bit service can have.
     TooManyForAmd64 = "W002",
+    /// A condition of a C header tests a macro that nobody has defined.
+    UndefinedMacro = "W003",
+    /// A name does not start with `Nt`: it has a number, but is no service of a list.
+    NotService = "W004",
+    /// A column could hold argument counts or bytes.
+    CountsOrBytes = "W005",
+    /// A C header includes another, which is not read.
+    Include = "W006",
+    /// The argument count of a service is not told.
+    UnknownCount = "W007",
+    /// The number in the comment beside a service is not the service's.
+    CommentNumber = "W008",
+    /// A .spec file tests the system's version, and none was given.
+    AssumedVersion = "W009",
 }
 
 impl Code {
@@ -106,7 +150,15 @@ impl Code {
     #[must_use]
     pub const fn severity(self) -> Severity {
         match self {
-            Self::OctalCount | Self::TooManyForAmd64 => Severity::Warning,
+            Self::OctalCount
+            | Self::TooManyForAmd64
+            | Self::UndefinedMacro
+            | Self::NotService
+            | Self::CountsOrBytes
+            | Self::Include
+            | Self::UnknownCount
+            | Self::CommentNumber
+            | Self::AssumedVersion => Severity::Warning,
             _ => Severity::Error,
         }
     }

@@ -54,6 +54,18 @@ impl Diagnostics {
         }
     }
 
+    /// Whether another one would only be counted. If so, it is counted: it need not be made.
+    #[cfg(feature = "readers")]
+    pub(crate) fn counts_only(&mut self, severity: Severity) -> bool {
+        let count = match severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        let is_full = *count >= KEPT;
+        *count += usize::from(is_full);
+        is_full
+    }
+
     pub(crate) fn sort(&mut self) {
         self.items.sort_by_key(|item| (item.primary.line, item.primary.column, item.code));
     }
@@ -274,6 +286,12 @@ pub(crate) fn column(line_text: &[u8], at: usize) -> usize {
 fn tail(text: &str, chars: usize) -> &str {
     let start = text.char_indices().rev().take(chars).last().map_or(text.len(), |(at, _)| at);
     &text[start..]
+}
+
+/// `1 dword`, `2 dwords`.
+pub(crate) fn plural(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
 }
 
 /// `text` in quotes for a message: short, and nothing in it that a terminal would act on.

@@ -1,6 +1,7 @@
 //! What a list says, once it has been checked.
 //!
-//! A value of these types can only come from [`check`](crate::check): their fields are private, and the constructors
+//! A value of these types can only come from [`check`](crate::check), or from the readers of other formats, which check
+//! the same: their fields are private, and the constructors
 //! are not public. So whoever holds a [`ServiceTable`] may rely on what its methods promise.
 
 mod arch;
@@ -53,7 +54,7 @@ pub struct ServiceTable {
 }
 
 impl ServiceTable {
-    /// Only `check` calls this, after it has seen that the promises above hold.
+    /// Only `check` and `read` call this, after they have seen that the promises above hold.
     pub(crate) fn new(name: String, base: u32, services: Vec<Service>) -> Self {
         debug_assert!(services.windows(2).all(|pair| pair[0].number < pair[1].number));
         let mut names: Vec<usize> = (0..services.len()).collect();

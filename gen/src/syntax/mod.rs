@@ -1,10 +1,23 @@
-//! The text of a list as lines of words.
+//! The text of a list as lines of words, and of the other formats that services come in: a grammar each, beside the code
+//! that walks it.
 //!
 //! Only this module knows of pest. It reads line by line, so that one bad line does not hide the next, and never
 //! fails: what a line does wrong is said by [`check`](crate::check).
 
+#[cfg(feature = "readers")]
+pub(crate) mod columns;
+#[cfg(feature = "readers")]
+pub(crate) mod condition;
+#[cfg(feature = "readers")]
+pub(crate) mod entries;
 mod plain;
 mod source;
+#[cfg(feature = "readers")]
+pub(crate) mod spec;
+#[cfg(feature = "readers")]
+pub(crate) mod svc_header;
+#[cfg(feature = "readers")]
+pub(crate) mod text;
 
 use std::ops::Range;
 

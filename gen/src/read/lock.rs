@@ -1,0 +1,65 @@
+//! Lock files: the numbering that `ntgate diff --lock` guards.
+
+use super::collect::{ARGUMENTS, Collector, PARAMETERS, check_counts};
+use super::detect::LOCK_MARK;
+use super::services::Counts;
+use crate::diag::{Code, plural, quoted};
+use crate::syntax::Word;
+use crate::syntax::columns::parse_columns;
+use crate::syntax::text::{Spot, TextLine, text_lines};
+
+/// The version of the format that is read and written.
+pub(crate) const LOCK_VERSION: u32 = 1;
+
+/// Reads `0x001b NtClose 1` lines.
+pub(super) fn read<'a>(text: &'a str, collector: &mut Collector<'a>) {
+    for line in text_lines(text) {
+        if line.number == 1 {
+            check_version(line, collector);
+        }
+        let words = parse_columns(line.text);
+        match words.as_slice() {
+            [] => {}
+            [number, name, count] => {
+                let place = Spot::new(line, number.span());
+                let number = collector.number(number.text, place).map(|number| (number, place));
+                let counts = read_counts(collector, line, *count);
+                collector.add(name.text, Spot::new(line, name.span()), number, counts);
+            }
+            _ => {
+                let message = format!("the line has {}, not 3", plural(words.len(), "column"));
+                let help = "a line is `0x001b NtClose 1`: number, name, count; --update writes the file anew";
+                collector.say.say(Code::BadLock, message, Spot::line(line), help);
+            }
+        }
+    }
+}
+
+fn check_version<'a>(line: TextLine<'a>, collector: &mut Collector<'a>) {
+    let version = line.text.strip_prefix(LOCK_MARK).map(str::trim);
+    if version != Some(&LOCK_VERSION.to_string()) {
+        let message = match version {
+            Some(version) => format!("the version {} is not known", quoted(version)),
+            None => "the first line does not say that this is a lock file".to_owned(),
+        };
+        let help = format!("the first line is `{LOCK_MARK}{LOCK_VERSION}`; --update writes the file anew");
+        collector.say.say(Code::BadLock, message, Spot::line(line), help);
+    }
+}
+
+/// `5`, or `5/4` as in a list; `-` where the count is not known.
+fn read_counts<'a>(collector: &mut Collector<'a>, line: TextLine<'a>, word: Word<'_>) -> Counts {
+    let spot = Spot::new(line, word.span());
+    if word.text == "-" {
+        return Counts::default();
+    }
+    let (first, second) = word.text.split_once('/').unwrap_or((word.text, word.text));
+    let i386 = collector.count(first, spot, &ARGUMENTS);
+    let wide = if first == second { i386 } else { collector.count(second, spot, &PARAMETERS) };
+    let counts = Counts { i386, wide };
+    // The list that was locked has been warned of long ago: only what cannot be is told.
+    if i386.is_some() && wide.is_some() && i386 < wide {
+        check_counts(collector, counts, spot);
+    }
+    counts
+}

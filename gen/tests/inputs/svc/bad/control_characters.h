@@ -1,0 +1,4 @@
+    SVC_(Close,
+#error [31mred
+    SVC_(Open 2)
+    

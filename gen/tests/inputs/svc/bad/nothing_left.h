@@ -1,0 +1,3 @@
+#if 0
+    SVC_(Close, 1)
+#endif

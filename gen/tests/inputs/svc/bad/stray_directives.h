@@ -1,0 +1,9 @@
+#endif
+#else
+#elif 1
+    SVC_(Close, 1)
+#if 1
+#else
+#else
+#elif 1
+#endif

@@ -1,0 +1,4 @@
+ULONG Services[] = {
+    SVC_(Close, 1),
+    SVC_(Open, 1);
+};

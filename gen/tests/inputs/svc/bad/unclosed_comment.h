@@ -1,0 +1,2 @@
+    SVC_(Close, 1) /* from here
+    SVC_(Open, 1)

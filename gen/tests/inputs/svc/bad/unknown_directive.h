@@ -1,0 +1,3 @@
+#iff A
+    SVC_(Close, 1)
+#endif

@@ -1,0 +1,8 @@
+#define ALL_SYSCALLS32 \
+    SYSCALL_ENTRY( 0x0000, NtA, 4 \
+    SYSCALL_ENTRY( 0x0001, NtB ) \
+    SYSCALL_ENTRY( 0x0002, NtC, 4, 4 ) \
+    SYSCALL_ENTRY( x, NtD, 4 ) \
+    SYSCALL_ENTRY( 0x0003, , 4 ) \
+    stray \
+    SYSCALL_ENTRY

@@ -1,0 +1,1 @@
+/* SYSCALL_ENTRY( 0x0000, NtA, 4 )

@@ -1,0 +1,64 @@
+//! `ntgate convert`.
+
+use std::path::PathBuf;
+
+use ntgate_gen::Arch;
+use ntgate_gen::emit::{Format, Options, emit};
+use ntgate_gen::read::InputFormat;
+
+use super::source::{SourceArgs, format_parser, refused};
+use super::{Failure, output};
+
+/// Read services in any format (header, .spec, published table, list) and write them in another
+#[derive(Debug, clap::Args)]
+#[command(after_help = super::STATUS_HELP)]
+pub(super) struct Args {
+    /// The file to read; `-` is standard input
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+    /// What the file is; what its content looks like if none is given
+    #[arg(long, value_name = "FORMAT", value_parser = format_parser())]
+    from: Option<InputFormat>,
+    #[command(flatten)]
+    source: SourceArgs,
+    /// The system whose numbers are taken of a table of many, as "Windows Server 2003/SP2"
+    #[arg(long)]
+    system: Option<String>,
+    /// Take argument counts that the file does not have from this one, by name
+    #[arg(long, value_name = "FILE")]
+    counts: Option<PathBuf>,
+    /// What to write: a format of `gen --emit`
+    #[arg(long, value_name = "FORMAT", value_parser = super::gen_command::format_parser())]
+    to: Format,
+    /// Write to this file, and only if that changes it; `-`, or none, is standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Formats that have no argument counts, and so need none.
+const NUMBERS_ONLY: [&str; 1] = ["csv"];
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    if args.counts.as_ref().is_some_and(|path| output::is_standard(path)) && output::is_standard(&args.input) {
+        return Err(Failure::input("both files are standard input; one of them can be"));
+    }
+    let mut reading = args.source.read(Some(&args.input), args.from, args.system.as_deref())?;
+    if let Some(path) = &args.counts {
+        reading.fill_counts(args.source.read(Some(path), None, args.system.as_deref())?.services());
+    }
+    let list = if NUMBERS_ONLY.contains(&args.to.name()) {
+        if reading.services().has_counts() {
+            output::complain(&format!("ntgate: warning: the format {} has no argument counts\n", args.to));
+        }
+        reading.to_list_of_numbers()
+    } else {
+        reading.to_list()
+    };
+    let list = list.map_err(|diagnostics| refused(&diagnostics))?;
+    let options = Options::new(args.source.arch.unwrap_or(Arch::I386), args.to);
+    let bytes = emit(&list, &options).map_err(|error| Failure::input(error.to_string()))?;
+    match &args.output {
+        Some(path) => output::write_file(path, &bytes),
+        None => output::write(&bytes),
+    }
+}

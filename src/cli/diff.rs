@@ -1,0 +1,150 @@
+//! `ntgate diff`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use ntgate_gen::diff::{Diff, is_lock, write_lock};
+use ntgate_gen::model::limits;
+use ntgate_gen::read::{InputFormat, Services};
+
+use super::input::read_file;
+use super::source::{SourceArgs, format_parser};
+use super::{Failure, output};
+
+/// Compare two files of services: what was added, removed, renumbered, and whose argument count changed
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Args {
+    /// OLD and NEW, each in any format that is read, or LIST with --against or --lock; `-` is standard input
+    #[arg(value_name = "FILE", num_args = 0..=2)]
+    files: Vec<PathBuf>,
+    /// Compare LIST, or the built-in list, with this published table; tables that it does not have are left out
+    #[arg(long, value_name = "TABLE", conflicts_with = "lock")]
+    against: Option<PathBuf>,
+    /// Compare LIST, or the built-in list, with the numbering in this file
+    #[arg(long, value_name = "LOCK")]
+    lock: Option<PathBuf>,
+    /// Write the numbering of LIST to the lock file instead
+    #[arg(long, requires = "lock", conflicts_with_all = ["json", "sarif"])]
+    update: bool,
+    /// What the files are; if given twice, the second is for NEW
+    #[arg(long, value_name = "FORMAT", value_parser = format_parser())]
+    from: Vec<InputFormat>,
+    #[command(flatten)]
+    source: SourceArgs,
+    /// The system whose numbers are taken of a table of many, as "Windows Server 2003/SP2"; if given twice, the second
+    /// is for NEW
+    #[arg(long)]
+    system: Vec<String>,
+    /// Print JSON (docs/json.md) instead of text
+    #[arg(long, conflicts_with = "sarif")]
+    json: bool,
+    /// Print SARIF 2.1.0 instead of text, for a code host to show
+    #[arg(long)]
+    sarif: bool,
+}
+
+const AFTER_HELP: &str = "\
+Exit status:
+  0  nothing moved, or the lock file was written
+  1  something moved
+  2  bad input or usage, or an output that cannot be written";
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    if args.from.len() > 2 || args.system.len() > 2 {
+        return Err(Failure::input("--from and --system can be given twice at most: for OLD and for NEW"));
+    }
+    match (&args.lock, &args.against, args.files.as_slice()) {
+        (Some(lock), None, [] | [_]) if args.update => update(args, lock),
+        (Some(old), None, [] | [_]) | (None, Some(old), [] | [_]) => compare(args, old, args.files.first()),
+        (None, None, [old, new]) => compare(args, old, Some(new)),
+        (None, None, _) => Err(Failure::input("diff needs OLD and NEW, or --against, or --lock")),
+        _ => Err(Failure::input("--against and --lock take the place of OLD: give one LIST at most")),
+    }
+}
+
+fn compare(args: &Args, old: &Path, new: Option<&PathBuf>) -> Result<(), Failure> {
+    if output::is_standard(old) && new.is_some_and(|new| output::is_standard(new)) {
+        return Err(Failure::input("both sides are standard input; one of them can be"));
+    }
+    if args.lock.is_some() && !output::is_standard(old) && !old.exists() {
+        let shown = output::shown(old);
+        return Err(Failure::input(format!("{shown} is not there; --update writes it")));
+    }
+    let format = if args.lock.is_some() { Some(InputFormat::Lock) } else { args.from.first().copied() };
+    let old = read_side(args, Some(old), format, args.system.first())?;
+    let new = read_new(args, new)?;
+    let (new, left_out) = if args.against.is_some() { same_tables(&old, new)? } else { (new, 0) };
+    let mut diff = match args.source.arch {
+        Some(arch) => Diff::of_archs(&old, &new, &[arch]),
+        None => Diff::new(&old, &new),
+    };
+    if left_out > 0 {
+        diff.note(format!("left out, in tables that {} does not have: {left_out}", old.file()));
+    }
+    let text = if args.json {
+        diff.to_json()
+    } else if args.sarif {
+        diff.to_sarif()
+    } else {
+        diff.to_text()
+    };
+    output::write(text.as_bytes())?;
+    if diff.is_same() { Ok(()) } else { Err(Failure::silent(Failure::FALSE)) }
+}
+
+/// The services that are in tables which a published table has, and how many others there are.
+fn same_tables(old: &Services, new: Services) -> Result<(Services, usize), Failure> {
+    let table = |number: u32| number / limits::SERVICES_PER_TABLE;
+    let tables: BTreeSet<u32> = old.entries().iter().filter_map(|entry| entry.number()).map(table).collect();
+    let same = new.filter(|entry| entry.number().is_none_or(|number| tables.contains(&table(number))));
+    if same.entries().is_empty() {
+        let base = tables.first().map_or(0, |table| table * limits::SERVICES_PER_TABLE);
+        let (old, new) = (old.file(), new.file());
+        let message =
+            format!("{new} has no service of the tables in {old}; if it is one of them, give --base {base:#x}");
+        return Err(Failure::input(message));
+    }
+    let left_out = new.entries().len() - same.entries().len();
+    Ok((same, left_out))
+}
+
+fn update(args: &Args, lock: &Path) -> Result<(), Failure> {
+    check_is_lock(lock)?;
+    let list = read_new(args, args.files.first())?;
+    if !list.has_numbers() {
+        return Err(Failure::input(format!("{} has no service numbers: there is nothing to lock", list.file())));
+    }
+    output::write_file(lock, write_lock(&list).as_bytes())
+}
+
+/// What is not a lock file is not overwritten: it may be the list, given as both.
+fn check_is_lock(path: &Path) -> Result<(), Failure> {
+    if output::is_standard(path) || !path.exists() {
+        return Ok(());
+    }
+    let old = read_file(path)?;
+    if old.is_empty() || is_lock(&old) {
+        return Ok(());
+    }
+    let shown = output::shown(path);
+    Err(Failure::input(format!("{shown} is not a lock file and is left as it is; remove it if it can go")))
+}
+
+/// NEW, or LIST. What was given once is for both sides.
+fn read_new(args: &Args, path: Option<&PathBuf>) -> Result<Services, Failure> {
+    // With --lock there is one file that could be of another format.
+    let side = usize::from(args.lock.is_none());
+    let format = args.from.get(side).or(args.from.first()).copied();
+    let system = args.system.get(side).or(args.system.first());
+    read_side(args, path.map(PathBuf::as_path), format, system)
+}
+
+fn read_side(
+    args: &Args,
+    path: Option<&Path>,
+    format: Option<InputFormat>,
+    system: Option<&String>,
+) -> Result<Services, Failure> {
+    Ok(args.source.read(path, format, system.map(String::as_str))?.services().clone())
+}
