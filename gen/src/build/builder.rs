@@ -191,6 +191,10 @@ impl Builder {
 fn extension(format: Format) -> &'static str {
     match format {
         Format::Gas => "s",
+        Format::Masm | Format::Nasm => "asm",
+        Format::Rust => "rs",
+        Format::C => "h",
+        Format::Syzlang => "txt",
         Format::List => "lst",
         Format::Table => "c",
         Format::PackedTable => "ld",
