@@ -7,9 +7,9 @@ use iced_x86::code_asm::{
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;
-use super::layout::{eflags, msr, port, selector, shared, trap_frame};
+use super::layout::{bugcheck, eflags, msr, port, selector, shared, trap_frame};
 use super::memory::MULTIBOOT_HEADER;
-use super::profile::Profile;
+use super::profile::{Profile, SystemCallWay};
 use super::report::print_literal;
 use crate::machine::cpuid::feature;
 use crate::machine::{CR0_PG, CR0_WP};
@@ -99,7 +99,22 @@ fn startup(k: &mut KernelAsm<'_>) -> Asm {
     k.call(Routine::KiLoadFastSyscallMachineSpecificRegisters)?;
     k.a.mov(dword_ptr(k.profile.shared_kernel + shared::TEST_RET_INSTRUCTION), shared::RET)?;
     print_header(k)?;
+    check_processor(k)?;
     enter_ring3(k)
+}
+
+/// A system whose stubs execute `sysenter` needs a processor that does.
+fn check_processor(k: &mut KernelAsm<'_>) -> Asm {
+    if k.profile.way != SystemCallWay::Sysenter {
+        return Ok(());
+    }
+    let good = &mut k.a.create_label();
+    k.a.cmp(k.var(kernel::FAST_SYSTEM_CALL_DISABLE), 0)?;
+    k.a.je(*good)?;
+    k.a.mov(k.var(kernel::BUGCHECK), bugcheck::UNSUPPORTED_PROCESSOR)?;
+    k.jmp(Routine::KeBugCheckPrint)?;
+    k.a.set_label(good)?;
+    k.a.nop()
 }
 
 /// The first two lines of the log.
@@ -201,6 +216,9 @@ fn feature_bits(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(k.var(kernel::CPU + cpu::STEPPING), ebx)?;
     k.a.mov(k.var(kernel::CPU + cpu::SEP), edx)?;
 
+    if !k.profile.uses_sysenter() {
+        k.a.jmp(*done)?;
+    }
     k.a.test(edx, edx)?;
     k.a.je(*done)?;
     // The Pentium Pro has the bit but not the instructions: family below 6, or 6 with model and stepping below 3.3

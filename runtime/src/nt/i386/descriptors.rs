@@ -1,7 +1,7 @@
 //! The descriptor tables of NT: global descriptors and gates as the CPU reads them.
 
 use super::layout::{PAGE, selector, tss, vector};
-use super::profile::Profile;
+use super::profile::{Limit, Profile};
 use super::traps::{Gate, gate};
 
 /// Bytes of the GDT: 128 descriptors.
@@ -69,7 +69,11 @@ pub(crate) fn gdt(profile: &Profile) -> Vec<u64> {
     set(selector::R3_CODE, segment(0, 0xF_FFFF, CODE | RING3, flags::PAGES_32));
     set(selector::R3_DATA, segment(0, 0xF_FFFF, DATA | RING3, flags::PAGES_32));
     set(selector::TSS, segment(profile.tss, tss::SIZE - 1, TSS, 0));
-    set(selector::R0_PCR, segment(profile.kpcr, 1, DATA, flags::PAGES_32));
+    let (limit, unit) = match profile.kpcr_limit {
+        Limit::Bytes(limit) => (limit, flags::BYTES_32),
+        Limit::Pages(limit) => (limit, flags::PAGES_32),
+    };
+    set(selector::R0_PCR, segment(profile.kpcr, limit, DATA, unit));
     set(selector::R3_TEB, segment(profile.teb, PAGE - 1, DATA_ACCESSED | RING3, flags::BYTES_32));
     set(selector::VDM, segment(0x400, 0xFFFF, DATA | RING3, flags::BYTES_16));
     set(selector::DF_TSS, task(profile.double_fault_tss()));

@@ -14,7 +14,7 @@ use iced_x86::code_asm::{
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;
-use super::layout::{eflags, kpcr, mode, selector, service_table, shared, status, trap_frame, tss};
+use super::layout::{eflags, kpcr, mode, selector, service_table, status, trap_frame, tss};
 
 /// Emits all of this file.
 pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
@@ -63,7 +63,7 @@ fn system_service(k: &mut KernelAsm<'_>) -> Asm {
 /// SharedUserData, the one of systems before Windows XP SP2 knows that it is in the shared page. Of each a second
 /// form, in which KiTrap01 goes on when the user was single-stepping.
 fn fast_call_entry(k: &mut KernelAsm<'_>) -> Asm {
-    let shared_return = k.profile.shared_kernel + shared::SYSTEM_CALL_RETURN;
+    let shared_return = k.system_call_return();
     let code_return = k.profile.shared_code_return();
     for (routine, single_step) in [(Routine::KiFastCallEntry, false), (Routine::KiFastCallEntryWithSingleStep, true)] {
         k.begin(routine)?;
@@ -167,7 +167,7 @@ fn dispatch(k: &mut KernelAsm<'_>) -> Asm {
     k.begin(Routine::KiSystemServiceRepeat)?;
     k.a.mov(edi, eax)?;
     k.a.shr(edi, service_table::SHIFT)?;
-    k.a.and(edi, service_table::MASK)?;
+    k.a.and(edi, k.profile.table_mask)?;
     k.a.mov(ecx, edi)?;
     k.a.mov(esi, dword_ptr(kpcr::CURRENT_THREAD).fs())?;
     k.a.add(edi, dword_ptr(esi + thread.service_table))?;

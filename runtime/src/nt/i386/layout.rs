@@ -185,8 +185,6 @@ pub mod service_table {
     pub const SIZE: u32 = 0x10;
     /// Right shift that turns a service number into the byte offset of its descriptor (before the mask).
     pub const SHIFT: u32 = 8;
-    /// Mask for the byte offset of the descriptor: two tables.
-    pub const MASK: u32 = 0x10;
     /// Offset of the win32k descriptor.
     pub const TEST: u32 = 0x10;
     /// Mask for the number within a table.
@@ -277,6 +275,8 @@ pub mod bugcheck {
     pub const KMODE_EXCEPTION_NOT_HANDLED: u32 = 0x1E;
     /// `IRQL_GT_ZERO_AT_SYSTEM_SERVICE`: the interrupt level is raised at the end of a system call.
     pub const IRQL_GT_ZERO_AT_SYSTEM_SERVICE: u32 = 0x4A;
+    /// `UNSUPPORTED_PROCESSOR`.
+    pub const UNSUPPORTED_PROCESSOR: u32 = 0x5D;
     /// `PAGE_FAULT_IN_NONPAGED_AREA`.
     pub const PAGE_FAULT_IN_NONPAGED_AREA: u32 = 0x50;
     /// `UNEXPECTED_KERNEL_MODE_TRAP`.

@@ -1,6 +1,6 @@
 //! The guest's steps between calls: opening and closing sets, choosing the way in, and the harness in ring 0.
 
-use iced_x86::code_asm::{byte_ptr, dword_ptr, eax, ebp, ebx, ecx, edx, esi, esp};
+use iced_x86::code_asm::{CodeLabel, byte_ptr, dword_ptr, eax, ebp, ebx, ecx, edx, esi, esp};
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::{harness as block, kernel, set};
@@ -109,6 +109,9 @@ fn shared_call(k: &mut KernelAsm<'_>) -> Asm {
     let done = &mut k.a.create_label();
     let call = dword_ptr(k.profile.shared_kernel + shared::SYSTEM_CALL);
     let back = dword_ptr(k.profile.shared_kernel + shared::SYSTEM_CALL_RETURN);
+    let pushed = dword_ptr(k.system_call_return());
+    let keep_call = &mut k.a.create_label();
+    let keep_int = &mut k.a.create_label();
     let user = k.user;
 
     k.a.cmp(dword_ptr(ebx + set::FORM), SystemCallForm::Code as u32)?;
@@ -116,15 +119,20 @@ fn shared_call(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(edx, k.address(Routine::KiFastCallEntry))?;
     k.a.cmp(k.var(kernel::FAST_SYSTEM_CALL_DISABLE), 0)?;
     k.a.jne(*pointer_int)?;
+    unless_foreign(k, keep_call)?;
     k.a.mov(call, k.profile.fast_system_call)?;
+    k.a.set_label(keep_call)?;
     k.a.mov(ecx, k.profile.fast_system_call_ret())?;
-    k.a.mov(back, ecx)?;
+    k.a.mov(pushed, ecx)?;
     k.a.jmp(*done)?;
     k.a.set_label(pointer_int)?;
     // NT leaves SystemCallReturn alone when nobody will read it.
-    k.a.mov(call, k.profile.int_system_call)?;
     k.a.xor(ecx, ecx)?;
+    unless_foreign(k, keep_int)?;
+    k.a.mov(call, k.profile.int_system_call)?;
     k.a.mov(back, ecx)?;
+    k.a.set_label(keep_int)?;
+    k.a.nop()?;
     k.a.jmp(*done)?;
 
     k.a.set_label(code)?;
@@ -139,6 +147,15 @@ fn shared_call(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(call, user.shared_int[0])?;
     k.a.mov(back, user.shared_int[1])?;
     k.a.set_label(done)
+}
+
+/// A set that does not use SharedUserData+300h leaves alone what a system without a system call there has there.
+fn unless_foreign(k: &mut KernelAsm<'_>, keep: &mut CodeLabel) -> Asm {
+    if k.profile.has_shared_system_call() {
+        return Ok(());
+    }
+    k.a.cmp(dword_ptr(ebx + set::FORM), SystemCallForm::Unused as u32)?;
+    k.a.je(*keep)
 }
 
 /// The refusals enter the kernel where the stubs of the set at EBX do.

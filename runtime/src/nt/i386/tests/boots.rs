@@ -11,13 +11,13 @@ use crate::machine::{Exit, Machine};
 use crate::nt::record::{self, EFLAGS_BEFORE, NO_HANDLER, PAST_END, fact};
 
 /// Runs an image on a CPU model of the bundled machine's names; gives the log and the value at the exit port.
-type Boot = fn(&Image, &str) -> (String, u32);
+pub(super) type Boot = fn(&Image, &str) -> (String, u32);
 
 /// Guest instructions that no image here comes near.
 const BUDGET: u64 = 100_000_000;
 
 /// Boots on the bundled machine.
-fn bundled(image: &Image, cpu: &str) -> (String, u32) {
+pub(super) fn bundled(image: &Image, cpu: &str) -> (String, u32) {
     let mut machine = Machine::new(Model::by_name(cpu).expect("there is such a model"), 32 << 20);
     machine.load(&image.elf).expect("it can be loaded");
     let exit = machine.run(BUDGET);
@@ -29,7 +29,7 @@ fn bundled(image: &Image, cpu: &str) -> (String, u32) {
 }
 
 /// Boots under QEMU.
-fn qemu(image: &Image, cpu: &str) -> (String, u32) {
+pub(super) fn qemu(image: &Image, cpu: &str) -> (String, u32) {
     let cpu = if cpu == "core2" { "core2duo" } else { cpu };
     let name = format!("ntgate-nt-{}-{cpu}-{:?}", std::process::id(), std::thread::current().id());
     let path = std::env::temp_dir().join(name);
@@ -46,18 +46,6 @@ fn qemu(image: &Image, cpu: &str) -> (String, u32) {
     (text, code as u32 >> 1)
 }
 
-/// Makes two tests of one: on the bundled machine, and under QEMU if asked for.
-macro_rules! on_both_machines {
-    ($($name:ident)*) => {
-        mod on_the_bundled_machine {
-            $(#[test] fn $name() { super::$name(super::bundled); })*
-        }
-        mod under_qemu {
-            $(#[test] #[ignore = "needs qemu-system-i386"] fn $name() { super::$name(super::qemu); })*
-        }
-    };
-}
-
 on_both_machines! {
     every_set_runs_on_every_cpu
     a_fault_in_ring_3_is_recorded_and_the_next_call_is_made
@@ -68,7 +56,7 @@ on_both_machines! {
 }
 
 /// The records of a log.
-fn records(log: &str) -> Vec<Vec<u32>> {
+pub(super) fn records(log: &str) -> Vec<Vec<u32>> {
     let record = |line: &str| -> Vec<u32> {
         line.split(' ').map(|dword| u32::from_str_radix(dword, 16).expect("it is hexadecimal")).collect()
     };
@@ -77,10 +65,22 @@ fn records(log: &str) -> Vec<Vec<u32>> {
 
 /// The values that a call of a correct stub leaves in the record, by fact; arguments last.
 fn expected(plan: &Plan, image: &Image, set: usize, call: usize, sysenter: bool) -> Vec<(usize, u32)> {
+    expected_under(&SRV2003, plan, image, set, call, sysenter)
+}
+
+/// The same under another profile.
+pub(super) fn expected_under(
+    profile: &Profile,
+    plan: &Plan,
+    image: &Image,
+    set: usize,
+    call: usize,
+    sysenter: bool,
+) -> Vec<(usize, u32)> {
     let (planned, layout, service) = (&plan.sets[set], &image.sets[set], &plan.services[call]);
     let kernel = planned.ring == Ring::Kernel;
     let fast = sysenter && (planned.needs_sysenter || planned.form != SystemCallForm::Unused);
-    let frame = if kernel { layout.trap_frame } else { SRV2003.base_frame() };
+    let frame = if kernel { layout.trap_frame } else { profile.base_frame() };
     let n = call as u32;
     let mut facts = vec![
         (fact::CALL, (set as u32) << 16 | n),

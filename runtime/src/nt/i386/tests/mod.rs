@@ -1,7 +1,20 @@
 //! Tests of the guest. What needs no CPU is here; `boots` runs images and judges every record by the formulas that
 //! [`record`](super::record) states.
 
+/// Makes two tests of one: on the bundled machine, and under QEMU if asked for.
+macro_rules! on_both_machines {
+    ($($name:ident)*) => {
+        mod on_the_bundled_machine {
+            $(#[test] fn $name() { super::$name(super::bundled); })*
+        }
+        mod under_qemu {
+            $(#[test] #[ignore = "needs qemu-system-i386"] fn $name() { super::$name(super::qemu); })*
+        }
+    };
+}
+
 mod boots;
+mod profiles;
 
 use ntgate_gen::{Arch, Shape, read_list, stub};
 use object::LittleEndian;
