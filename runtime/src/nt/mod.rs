@@ -22,8 +22,8 @@ mod start;
 
 pub use error::BuildError;
 pub use i386::{
-    Image, Kernel, Plan, PlannedService, Profile, Refusal, SetLayout, StubSet, SystemCallForm, build, layout, profile,
-    record,
+    Gui, Image, Kernel, Plan, PlannedService, Profile, Refusal, ServiceRoutine, Session, SetLayout, StubSet,
+    SystemCallForm, build, layout, profile, record,
 };
 
 /// From where a set's stubs are called.

@@ -100,6 +100,13 @@ fn startup(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(dword_ptr(k.profile.shared_kernel + shared::TEST_RET_INSTRUCTION), shared::RET)?;
     print_header(k)?;
     check_processor(k)?;
+    let proof = &mut k.a.create_label();
+    k.a.cmp(k.var(kernel::PROOF), 0)?;
+    k.a.jne(*proof)?;
+    // A session has one set; in a proof every set says what it needs when it begins.
+    k.a.mov(ebx, k.var(kernel::SETS))?;
+    k.call(Routine::NtgateSharedCall)?;
+    k.a.set_label(proof)?;
     enter_ring3(k)
 }
 
@@ -112,6 +119,8 @@ fn check_processor(k: &mut KernelAsm<'_>) -> Asm {
     k.a.cmp(k.var(kernel::FAST_SYSTEM_CALL_DISABLE), 0)?;
     k.a.je(*good)?;
     k.a.mov(k.var(kernel::BUGCHECK), bugcheck::UNSUPPORTED_PROCESSOR)?;
+    // There is no frame that could be shown.
+    k.a.xor(ebp, ebp)?;
     k.jmp(Routine::KeBugCheckPrint)?;
     k.a.set_label(good)?;
     k.a.nop()
@@ -158,7 +167,6 @@ fn enter_ring3(k: &mut KernelAsm<'_>) -> Asm {
     k.a.rep().stosd()?;
     for (field, value) in [
         (trap_frame::EXCEPTION_LIST, super::layout::kpcr::EXCEPTION_CHAIN_END),
-        (trap_frame::EIP, k.user.start),
         (trap_frame::SEG_CS, selector::R3_CODE),
         (trap_frame::EFLAGS, eflags::ALWAYS | eflags::IF),
         (trap_frame::HARDWARE_ESP, k.profile.user_stack),
@@ -169,6 +177,8 @@ fn enter_ring3(k: &mut KernelAsm<'_>) -> Asm {
     ] {
         k.a.mov(dword_ptr(ebp + field), value)?;
     }
+    k.a.mov(eax, k.var(kernel::START))?;
+    k.a.mov(dword_ptr(ebp + trap_frame::EIP), eax)?;
     k.jmp(Routine::Kei386EoiHelper)
 }
 

@@ -41,6 +41,32 @@ pub(crate) mod kernel {
     pub(crate) const HARNESS: u32 = 0x300;
     /// Where a fast system call returns to on systems that do not keep it in SharedUserData.
     pub(crate) const SYSTEM_CALL_RETURN: u32 = 0x380;
+    /// First instruction of ring 3.
+    pub(crate) const START: u32 = 0x384;
+    /// Non-zero in a proof: faults of ring 3 are recorded and the harness goes on.
+    pub(crate) const PROOF: u32 = 0x388;
+    /// `ntdll!KiUserExceptionDispatcher`.
+    pub(crate) const EXCEPTION_DISPATCHER: u32 = 0x38C;
+    /// `ntdll!KiUserApcDispatcher`.
+    pub(crate) const APC_DISPATCHER: u32 = 0x390;
+    /// `ntdll!KiUserCallbackDispatcher`.
+    pub(crate) const CALLBACK_DISPATCHER: u32 = 0x394;
+    /// End of the stack for a GUI thread; 0 if there is no GUI, 1 if there is no memory for it.
+    pub(crate) const GUI_STACK: u32 = 0x398;
+    /// Non-zero: the clock is to tick.
+    pub(crate) const CLOCK: u32 = 0x39C;
+    /// The four parameters of a bug check.
+    pub(crate) const PARAMETERS: u32 = 0x3A0;
+    /// One dword for whoever needs it.
+    pub(crate) const SCRATCH: u32 = 0x3B0;
+    /// `KAPC`s, free where `Inserted` is clear.
+    pub(crate) const APCS: u32 = 0x400;
+    /// Their end.
+    pub(crate) const APCS_END: u32 = APCS + 16 * super::super::layout::apc::SIZE;
+    /// A `CONTEXT` on its way. Before it is room for what goes before one.
+    pub(crate) const CONTEXT: u32 = 0x800;
+    /// An `EXCEPTION_RECORD` on its way.
+    pub(crate) const EXCEPTION_RECORD: u32 = 0xB00;
     /// Texts of the kernel's own log lines.
     pub(crate) const TEXTS: u32 = PAGE;
     /// Two hex digits for each byte value.

@@ -82,12 +82,12 @@ pub(crate) fn gdt(profile: &Profile) -> Vec<u64> {
 }
 
 /// The IDT (ReactOS `ntoskrnl/ke/i386/trap.s`). `address` gives the address of a routine.
-pub(crate) fn idt(address: impl Fn(super::assembly::Routine) -> u32) -> Vec<u64> {
+pub(crate) fn idt(profile: &Profile, address: impl Fn(super::assembly::Routine) -> u32) -> Vec<u64> {
     /// Present interrupt gate, 32 bits, privilege level 0.
     const INTERRUPT: u32 = 0x8E00;
     /// Present task gate.
     const TASK: u32 = 0x8500;
-    let descriptor = |number| match gate(number) {
+    let descriptor = |number| match gate(profile, number) {
         Gate::Interrupt { routine, dpl } => gate_descriptor(address(routine), selector::R0_CODE, INTERRUPT | dpl << 13),
         Gate::Task { selector } => gate_descriptor(0, selector, TASK),
     };

@@ -4,16 +4,17 @@
 //! which follows Windows Server 2003). Two stores are as in its later C version: EAX goes into the frame, and the link
 //! to the previous frame is written on both paths.
 //!
-//! Left out is what nothing in this guest can ask for: the debug registers of a thread that is being debugged
-//! (`DebugActive`, and their reload where the frame's Dr7 has bits set), virtual-8086 frames, the GUI's batch of drawing
-//! calls, and the #UD that NT raises in ring 3 when a fast call finds a stack that is not the thread's.
+//! Left out is what nothing in this guest can ask for: virtual-8086 frames, the GUI's batch of drawing calls, and the #UD that
+//! NT raises in ring 3 when a fast call finds a stack that is not the thread's.
 
 use iced_x86::code_asm::{
     AsmRegister32, bl, byte_ptr, cl, cx, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs, word_ptr,
 };
 
+use super::apc;
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;
+use super::debug;
 use super::layout::{eflags, kpcr, mode, selector, service_table, status, trap_frame, tss};
 
 /// Emits all of this file.
@@ -145,6 +146,7 @@ fn link_and_mark(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(dword_ptr(esi + thread.trap_frame), ebp)?;
     k.a.and(dword_ptr(ebp + trap_frame::DR7), 0)?;
     k.a.mov(dword_ptr(ebp + trap_frame::EAX), eax)?;
+    debug::save(k)?;
     debug_header(k, edx)
 }
 
@@ -239,12 +241,7 @@ fn unexpected_range(k: &mut KernelAsm<'_>) -> Asm {
     k.a.jle(back)?;
     k.begin(Routine::KiInvalidSystemService)?;
     k.a.mov(eax, status::INVALID_SYSTEM_SERVICE)?;
-    k.jmp(Routine::KiSystemServiceReturn)?;
-
-    // There is no win32k: nothing to convert to.
-    k.begin(Routine::PsConvertToGuiThread)?;
-    k.a.mov(eax, status::ACCESS_DENIED)?;
-    k.a.ret()
+    k.jmp(Routine::KiSystemServiceReturn)
 }
 
 /// EAX = status, EBP = ESP = frame.
@@ -252,15 +249,9 @@ fn service_exit(k: &mut KernelAsm<'_>) -> Asm {
     let thread = k.profile.thread;
     k.begin(Routine::KiServiceExit)?;
     k.a.cli()?;
-    k.a.test(byte_ptr(ebp + trap_frame::SEG_CS), selector::MODE_MASK)?;
-    k.je(Routine::KiServiceExitNoApc)?;
-    k.a.mov(ebx, dword_ptr(kpcr::CURRENT_THREAD).fs())?;
-    k.a.mov(byte_ptr(ebx + thread.alerted), 0)?;
-    k.a.cmp(byte_ptr(ebx + thread.user_apc_pending), 0)?;
-    k.je(Routine::KiServiceExitNoApc)?;
-    deliver_user_apc(k)?;
+    apc::deliver(k, Routine::KiServiceExit, true)?;
+    debug::restore(k)?;
 
-    k.begin(Routine::KiServiceExitNoApc)?;
     k.a.mov(edx, dword_ptr(ebp + trap_frame::EXCEPTION_LIST))?;
     k.a.mov(dword_ptr(kpcr::EXCEPTION_LIST).fs(), edx)?;
     k.a.mov(ecx, dword_ptr(ebp + trap_frame::PREVIOUS_PREVIOUS_MODE))?;
@@ -300,25 +291,6 @@ fn service_exit(k: &mut KernelAsm<'_>) -> Asm {
     k.a.pop(ecx)?;
     k.a.popfd()?;
     k.a.jmp(edx)
-}
-
-/// Hands a complete frame to the APC code, then looks again. EAX = status survives in the frame.
-fn deliver_user_apc(k: &mut KernelAsm<'_>) -> Asm {
-    let thread = k.profile.thread;
-    k.a.mov(dword_ptr(ebp + trap_frame::EAX), eax)?;
-    k.a.mov(dword_ptr(ebp + trap_frame::SEG_FS), selector::R3_TEB)?;
-    k.a.mov(dword_ptr(ebp + trap_frame::SEG_DS), selector::R3_DATA)?;
-    k.a.mov(dword_ptr(ebp + trap_frame::SEG_ES), selector::R3_DATA)?;
-    k.a.mov(dword_ptr(ebp + trap_frame::SEG_GS), 0)?;
-    k.a.sti()?;
-    k.call(Routine::KiDeliverApc)?;
-    k.a.mov(eax, dword_ptr(ebp + trap_frame::EAX))?;
-    k.jmp(Routine::KiServiceExit)?;
-
-    // Nothing queues APCs in this guest, so all that can be pending is the flag.
-    k.begin(Routine::KiDeliverApc)?;
-    k.a.mov(byte_ptr(ebx + thread.user_apc_pending), 0)?;
-    k.a.ret()
 }
 
 /// A frame that was edited to go elsewhere: the real CS and ESP are in TempSegCs and TempEsp.

@@ -18,18 +18,30 @@ use ntgate_gen::stub::Stub;
 use super::start::Starts;
 use super::{BuildError, Ring, Start, Symbol, assembly as assembler, block, memory, paging, start};
 
+mod apc;
 mod assembly;
 mod boot;
+mod bugcheck;
+mod callback;
 mod calls;
+mod context;
 mod data;
+mod debug;
 mod descriptors;
 mod dispatch;
+mod exception;
+mod expected;
+mod gui;
 mod harness;
 mod image;
 pub mod layout;
+mod ntdll;
 pub mod profile;
 pub mod record;
+mod recovery;
 mod report;
+mod services;
+mod session;
 mod sets;
 mod stubs;
 mod symbols;
@@ -38,9 +50,11 @@ mod system;
 mod tests;
 mod traps;
 mod user;
+mod user_copy;
 
 pub use image::Kernel;
 pub use profile::Profile;
+pub use session::{Gui, ServiceRoutine, Session};
 
 /// What one boot is to do.
 #[derive(Debug, Clone, Default)]

@@ -6,7 +6,7 @@ use super::assembly::{Assembled, Routine};
 use super::block::Block;
 use super::data::{harness, kernel};
 use super::descriptors::{GDT_SIZE, IDT_SIZE, gdt, idt};
-use super::layout::{PAGE, eflags, kpcr, mode, selector, service_table, shared, teb, tss};
+use super::layout::{PAGE, apc, eflags, kpcr, mode, selector, service_table, shared, teb, tss};
 use super::memory::{Access, Region, page_tables};
 use super::profile::Profile;
 use super::user::UserCode;
@@ -44,7 +44,7 @@ fn tables(profile: &Profile, at: &dyn Fn(Routine) -> u32) -> Vec<u8> {
     for (index, descriptor) in gdt(profile).into_iter().enumerate() {
         block.put(8 * index as u32, &descriptor.to_le_bytes());
     }
-    for (index, descriptor) in idt(at).into_iter().enumerate() {
+    for (index, descriptor) in idt(profile, at).into_iter().enumerate() {
         block.put(profile.idt - base + 8 * index as u32, &descriptor.to_le_bytes());
     }
     block.finish()
@@ -124,6 +124,7 @@ fn thread_block(profile: &Profile) -> Vec<u8> {
     block.dword(teb::STACK_BASE, profile.user_stack);
     block.dword(teb::STACK_LIMIT, profile.user_stack - profile.user_stack_pages * PAGE);
     block.dword(teb::SELF, profile.teb);
+    block.dword(teb::PEB, profile.peb);
     block.finish()
 }
 
@@ -136,7 +137,7 @@ fn user_block(profile: &Profile, user: &UserCode) -> Vec<u8> {
 }
 
 /// The kernel's variables: thread, descriptor tables, texts, digits. The plan's part is still zero.
-pub(crate) fn kernel_data(profile: &Profile, code: &Assembled) -> Result<Block, BuildError> {
+pub(crate) fn kernel_data(profile: &Profile, code: &Assembled, user: &UserCode) -> Result<Block, BuildError> {
     if code.texts.len() as u32 > kernel::HEX - kernel::TEXTS {
         return Err(BuildError::DoesNotFit { what: "texts of the kernel" });
     }
@@ -145,7 +146,13 @@ pub(crate) fn kernel_data(profile: &Profile, code: &Assembled) -> Result<Block, 
     let mut block = Block::new(kernel::END);
     block.dword(kernel::THREAD + thread.initial_stack, profile.initial_stack);
     block.dword(kernel::THREAD + thread.teb, profile.teb);
+    block.dword(kernel::THREAD + thread.stack_limit, profile.initial_stack - profile.kernel_stack_pages * PAGE);
     block.byte(kernel::THREAD + thread.previous_mode, mode::USER);
+    for head in [thread.apc_state, thread.apc_state + apc::USER_QUEUE] {
+        let head = kernel::THREAD + head;
+        block.dword(head, base + head);
+        block.dword(head + 4, base + head);
+    }
     block.dword(kernel::THREAD + thread.service_table, base + kernel::DESCRIPTOR_TABLE);
     let shadow = kernel::DESCRIPTOR_TABLE_SHADOW + service_table::TEST;
     block.dword(shadow + service_table::BASE, base + kernel::W32P_SERVICE_TABLE);
@@ -158,6 +165,8 @@ pub(crate) fn kernel_data(profile: &Profile, code: &Assembled) -> Result<Block, 
         block.dword(pointer + 2, address);
     }
     block.dword(kernel::USER_PROBE_ADDRESS, profile.user_probe_address);
+    block.dword(kernel::START, user.start);
+    block.dword(kernel::PROOF, 1);
     block.dword(kernel::REGISTRATION, kpcr::EXCEPTION_CHAIN_END);
     block.put(kernel::TEXTS, &code.texts);
     for byte in 0..=255u32 {

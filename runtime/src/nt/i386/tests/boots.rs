@@ -222,7 +222,7 @@ fn both_machines_write_the_same_log() {
 }
 
 /// A stub with instructions of its own.
-fn code(stub: &Stub, emit: impl Fn(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>) -> Stub {
+pub(super) fn code(stub: &Stub, emit: impl Fn(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>) -> Stub {
     let mut a = CodeAssembler::new(32).expect("32 bits are possible");
     emit(&mut a).expect("the instructions exist");
     Stub { instructions: a.take_instructions(), relocations: Vec::new(), ..stub.clone() }

@@ -14,7 +14,9 @@ macro_rules! on_both_machines {
 }
 
 mod boots;
+mod exceptions;
 mod profiles;
+mod session;
 
 use ntgate_gen::{Arch, Shape, read_list, stub};
 use object::LittleEndian;
@@ -114,7 +116,7 @@ fn idt_has_the_gates_of_nt() {
     // The bytes of a published dump of entry 2Eh.
     let dump = [0xC0, 0x62, 0x08, 0x00, 0x00, 0xEE, 0x46, 0x80];
     assert_eq!(gate_descriptor(0x8046_62C0, selector::R0_CODE, 0xEE00).to_le_bytes(), dump);
-    let table = idt(|routine| if routine == Routine::KiSystemService { 0x8046_62C0 } else { 0 });
+    let table = idt(&SRV2003, |routine| if routine == Routine::KiSystemService { 0x8046_62C0 } else { 0 });
     assert_eq!(table.len(), 256);
     assert_eq!(table[0x2E].to_le_bytes(), dump);
     for (number, descriptor) in table.iter().enumerate() {
