@@ -15,6 +15,7 @@ macro_rules! on_both_machines {
 
 mod boots;
 mod exceptions;
+mod frames;
 mod profiles;
 mod session;
 
