@@ -13,9 +13,12 @@ macro_rules! on_both_machines {
     };
 }
 
+mod apcs;
 mod boots;
+mod callbacks;
 mod exceptions;
 mod frames;
+mod gui;
 mod profiles;
 mod session;
 
