@@ -111,6 +111,9 @@ pub(crate) enum Routine {
     NtRaiseException,
     NtTerminateProcess,
     NtTestAlert,
+    HalpInitializeClock,
+    HalpClockInterrupt,
+    KeUpdateSystemTime,
     KeBugCheck,
     KeBugCheckPrint,
     KeBugCheckReport,
@@ -140,6 +143,7 @@ impl Routine {
         match self {
             Routine::KiTrap(vector) => format!("nt!KiTrap{vector:02X}"),
             Routine::KiUnexpectedInterrupt(index) => format!("nt!KiUnexpectedInterrupt{index}"),
+            Routine::HalpInitializeClock | Routine::HalpClockInterrupt => format!("hal!{self:?}"),
             named => format!("nt!{named:?}"),
         }
     }

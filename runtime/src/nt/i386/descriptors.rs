@@ -10,6 +10,9 @@ pub(crate) const GDT_SIZE: u32 = 0x400;
 /// Bytes of the IDT.
 pub(crate) const IDT_SIZE: u32 = 8 * vector::COUNT;
 
+/// Attribute of a gate: a present interrupt gate of 32 bits, privilege level 0.
+pub(crate) const INTERRUPT: u32 = 0x8E00;
+
 /// Type and access byte of a segment descriptor (Intel SDM volume 3, 3.4.5).
 mod access {
     /// Present, code, readable; add the privilege level.
@@ -83,8 +86,6 @@ pub(crate) fn gdt(profile: &Profile) -> Vec<u64> {
 
 /// The IDT (ReactOS `ntoskrnl/ke/i386/trap.s`). `address` gives the address of a routine.
 pub(crate) fn idt(profile: &Profile, address: impl Fn(super::assembly::Routine) -> u32) -> Vec<u64> {
-    /// Present interrupt gate, 32 bits, privilege level 0.
-    const INTERRUPT: u32 = 0x8E00;
     /// Present task gate.
     const TASK: u32 = 0x8500;
     let descriptor = |number| match gate(profile, number) {

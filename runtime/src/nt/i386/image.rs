@@ -19,8 +19,8 @@ use super::stubs::GAP;
 use super::system;
 use super::user::UserCode;
 use super::{
-    BuildError, Gui, Image, Plan, Session, SetLayout, Symbol, apc, boot, bugcheck, callback, context, debug, dispatch,
-    exception, expected, gui, recovery, report, services, sets, symbols, traps, user_copy,
+    BuildError, Gui, Image, Plan, Session, SetLayout, Symbol, apc, boot, bugcheck, callback, clock, context, debug,
+    dispatch, exception, expected, gui, recovery, report, services, sets, symbols, traps, user_copy,
 };
 
 /// Sets an image can hold. A record could number more; their tables and stubs would crowd the address space.
@@ -157,6 +157,7 @@ fn assemble(profile: &Profile, user: &UserCode, known: &BTreeMap<Routine, u64>) 
     apc::emit(&mut k)?;
     callback::emit(&mut k)?;
     gui::emit(&mut k)?;
+    clock::emit(&mut k)?;
     bugcheck::emit(&mut k)?;
     report::emit(&mut k)?;
     sets::emit(&mut k)?;

@@ -40,7 +40,8 @@ pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
 /// `int 2Ah`: EAX = milliseconds since the start.
 fn tick_count(k: &mut KernelAsm<'_>) -> Asm {
     k.begin(Routine::KiGetTickCountHandler)?;
-    k.a.mov(eax, dword_ptr(k.profile.shared_kernel + shared::TICK_COUNT_LOW))?;
+    let field = if k.profile.counts_ticks_at_320() { shared::TICK_COUNT } else { shared::TICK_COUNT_LOW };
+    k.a.mov(eax, dword_ptr(k.profile.shared_kernel + field))?;
     k.a.mul(dword_ptr(k.profile.shared_kernel + shared::TICK_COUNT_MULTIPLIER))?;
     k.a.shrd(eax, edx, 24)?;
     k.a.mov(dword_ptr(ebp + trap_frame::EAX), eax)?;

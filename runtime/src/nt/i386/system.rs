@@ -6,9 +6,10 @@ use super::assembly::{Assembled, Routine};
 use super::block::Block;
 use super::data::{harness, kernel};
 use super::descriptors::{GDT_SIZE, IDT_SIZE, gdt, idt};
-use super::layout::{PAGE, apc, eflags, kpcr, mode, selector, service_table, shared, teb, tss};
+use super::layout::{PAGE, apc, eflags, kpcr, mode, selector, service_table, teb, tss};
 use super::memory::{Access, Region, page_tables};
 use super::profile::Profile;
+use super::shared_page;
 use super::user::UserCode;
 
 /// Every region that does not depend on the plan, except the kernel's variables.
@@ -18,7 +19,7 @@ pub(crate) fn regions(profile: &Profile, code: &Assembled, user: &UserCode) -> R
     if code.code.len() as u32 > profile.kernel_services - profile.kernel_text {
         return Err(BuildError::DoesNotFit { what: "kernel code" });
     }
-    let mut shared = Region::new(profile.shared_kernel, shared_data(profile), PAGE, Access::KernelWrite);
+    let mut shared = Region::new(profile.shared_kernel, shared_page::content(profile), PAGE, Access::KernelWrite);
     shared.alias = Some((profile.shared_user.into(), Access::User));
     Ok(vec![
         Region::new(profile.kernel_text, code.code.clone(), 0, Access::Kernel),
@@ -99,21 +100,6 @@ fn processor(profile: &Profile) -> Vec<u8> {
     block.word(kpcr::MINOR_VERSION, 1);
     block.dword(kpcr::SET_MEMBER, 1);
     block.dword(kpcr::CURRENT_THREAD, profile.kernel_data + kernel::THREAD);
-    block.finish()
-}
-
-/// `KUSER_SHARED_DATA`, without what the guest decides at boot.
-fn shared_data(profile: &Profile) -> Vec<u8> {
-    let mut block = Block::new(PAGE);
-    // 15.625 ms a tick, in 1/2^24 ms.
-    block.dword(shared::TICK_COUNT_MULTIPLIER, 0x0FA0_0000);
-    for (index, unit) in profile.system_root.encode_utf16().enumerate() {
-        block.put(shared::NT_SYSTEM_ROOT + 2 * index as u32, &unit.to_le_bytes());
-    }
-    block.dword(shared::NT_PRODUCT_TYPE, profile.product_type);
-    block.byte(shared::PRODUCT_TYPE_IS_VALID, 1);
-    block.dword(shared::NT_MAJOR_VERSION, profile.major_version);
-    block.dword(shared::NT_MINOR_VERSION, profile.minor_version);
     block.finish()
 }
 

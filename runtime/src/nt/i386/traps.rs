@@ -10,6 +10,7 @@ use iced_x86::code_asm::{
 
 use super::apc;
 use super::assembly::{Asm, KernelAsm, Routine};
+use super::clock;
 use super::data::kernel;
 use super::debug;
 use super::dispatch::debug_header;
@@ -111,6 +112,8 @@ fn trap_entry(k: &mut KernelAsm<'_>) -> Asm {
 
     k.a.cmp(ebx, vector::DEBUG_SERVICE)?;
     k.je(Routine::KiDebugServiceHandler)?;
+    k.a.cmp(ebx, clock::CLOCK)?;
+    k.je(Routine::KeUpdateSystemTime)?;
     k.a.cmp(ebx, vector::GET_TICK_COUNT)?;
     k.je(Routine::KiGetTickCountHandler)?;
     k.a.test(byte_ptr(ebp + trap_frame::SEG_CS), selector::MODE_MASK)?;

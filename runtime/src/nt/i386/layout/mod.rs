@@ -266,6 +266,14 @@ pub mod msr {
 
 /// I/O ports.
 pub mod port {
+    /// Command port of the first 8259A.
+    pub const PIC1: u32 = 0x20;
+    /// Command port of the second 8259A.
+    pub const PIC2: u32 = 0xA0;
+    /// Counter 0 of the 8254.
+    pub const TIMER: u32 = 0x40;
+    /// Control port of the 8254.
+    pub const TIMER_CONTROL: u32 = 0x43;
     /// Data port of the first 8259A.
     pub const PIC1_DATA: u32 = 0x21;
     /// Data port of the second 8259A.
@@ -302,6 +310,8 @@ pub mod vector {
     pub const DEBUG_SERVICE: u32 = 0x2D;
     /// KiSystemService.
     pub const SYSTEM_SERVICE: u32 = 0x2E;
+    /// The clock's interrupt, the first of the controllers'.
+    pub const CLOCK: u32 = 0x30;
     /// Number of vectors.
     pub const COUNT: u32 = 0x100;
 }

@@ -1,7 +1,7 @@
 //! `KUSER_SHARED_DATA`, offsets up to 340h (ReactOS `sdk/include/ndk/ketypes.h`; Microsoft, `ntddk.h`). The structure is the
 //! same in 32 and 64 bits.
 
-/// Ticks since the start, low half; the field that NT 4 and Windows 2000 count in.
+/// Ticks since the start, low half, before Server 2003; later it stays zero.
 pub const TICK_COUNT_LOW: u32 = 0x000;
 /// What a tick is worth in milliseconds, times 2^24.
 pub const TICK_COUNT_MULTIPLIER: u32 = 0x004;
@@ -76,7 +76,7 @@ pub const TEST_RET_INSTRUCTION: u32 = 0x2F8;
 pub const SYSTEM_CALL: u32 = 0x300;
 /// Where KiFastCallEntry's caller goes on; before Windows XP SP2 the `ret` after `sysenter`.
 pub const SYSTEM_CALL_RETURN: u32 = 0x304;
-/// Ticks since the start, a `KSYSTEM_TIME`, since Server 2003 and Windows XP x64.
+/// Ticks since the start, a `KSYSTEM_TIME`, since Server 2003.
 pub const TICK_COUNT: u32 = 0x320;
 /// What pointers are encoded with.
 pub const COOKIE: u32 = 0x330;
@@ -89,10 +89,10 @@ pub const END: u32 = 0x340;
 pub const RET: u32 = 0xC3;
 /// Value of [`IMAGE_NUMBER_LOW`] and [`IMAGE_NUMBER_HIGH`]: i386 (`IMAGE_FILE_MACHINE_I386`).
 pub const IMAGE_I386: u32 = 0x14C;
-/// A tick, in units of 100 ns: 15.625 ms.
-pub const TICK: u32 = 156_250;
-/// Value of [`TICK_COUNT_MULTIPLIER`] for such ticks: 15.625 times 2^24.
-pub const MULTIPLIER: u32 = 0x0FA0_0000;
+/// A tick, in units of 100 ns: 10.0144 ms.
+pub const TICK: u32 = 100_144;
+/// Value of [`TICK_COUNT_MULTIPLIER`] for such ticks: 10.0144 times 2^24.
+pub const MULTIPLIER: u32 = 0x0A03_AFB7;
 
 /// `KSYSTEM_TIME`: a reader takes [`HIGH_1`](system_time::HIGH_1) and the low part, and again if
 /// [`HIGH_2`](system_time::HIGH_2) is not equal.
@@ -115,8 +115,6 @@ pub mod processor_feature {
     pub const XMMI: u32 = 6;
     /// RDTSC.
     pub const RDTSC: u32 = 8;
-    /// PAE is there.
-    pub const PAE: u32 = 9;
     /// SSE2.
     pub const XMMI64: u32 = 10;
 }

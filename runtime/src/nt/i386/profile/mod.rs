@@ -249,6 +249,18 @@ impl Profile {
         matches!(self.way, SystemCallWay::SharedCode | SystemCallWay::SharedPointer)
     }
 
+    /// Whether ticks are counted at SharedUserData+320h, as since Server 2003, and no longer at its start.
+    #[must_use]
+    pub const fn counts_ticks_at_320(&self) -> bool {
+        self.build >= 3790
+    }
+
+    /// Whether SharedUserData has a cookie: since Windows XP SP2 and Server 2003 SP1.
+    #[must_use]
+    pub const fn has_cookie(&self) -> bool {
+        matches!(self.way, SystemCallWay::SharedPointer | SystemCallWay::Sysenter)
+    }
+
     /// Address of a system-call frame that came from ring 3: right below the FX save area.
     #[must_use]
     pub const fn base_frame(&self) -> u32 {

@@ -21,6 +21,7 @@ mod frames;
 mod gui;
 mod profiles;
 mod session;
+mod shared_page;
 
 use ntgate_gen::{Arch, Shape, read_list, stub};
 use object::LittleEndian;
