@@ -5,13 +5,11 @@
 //! public symbols; the source of each group stands above it.
 
 mod codes;
-mod context;
+mod ring3;
 pub mod shared;
 
 pub use codes::{bugcheck, status};
-pub use context::{
-    apc, apc_frame, callback_frame, callout, context as user_context, exception_record, peb, registration,
-};
+pub use ring3::{apc, apc_frame, callback_frame, callout, exception_record, peb, registration, user_context};
 
 /// `KTRAP_FRAME`, every field four bytes (ReactOS `sdk/include/ndk/i386/ketypes.h`).
 pub mod trap_frame {

@@ -53,7 +53,7 @@ fn keep_registers(p: &mut Program, first: u32) -> Result<(), IcedError> {
     Ok(())
 }
 
-fn apcs_run_in_order_when_the_thread_looks(boot: Boot) {
+pub(super) fn apcs_run_in_order_when_the_thread_looks(boot: Boot) {
     for profile in Profile::ALL {
         let case = Case::new(profile, |p| {
             fill(p)?;
@@ -99,7 +99,7 @@ fn queues(a: &mut CodeAssembler, symbol: &dyn Fn(&str) -> u32) -> Result<(), Ice
     a.ret_1(8)
 }
 
-fn a_service_that_queues_an_apc_returns_behind_it(boot: Boot) {
+pub(super) fn a_service_that_queues_an_apc_returns_behind_it(boot: Boot) {
     for profile in Profile::ALL {
         let case = Case::new(profile, |p| {
             fill(p)?;
@@ -118,7 +118,7 @@ fn a_service_that_queues_an_apc_returns_behind_it(boot: Boot) {
     }
 }
 
-fn an_apc_has_its_context_on_the_stack(boot: Boot) {
+pub(super) fn an_apc_has_its_context_on_the_stack(boot: Boot) {
     use layout::user_context as context;
     let case = Case::new(&SRV2003, |p| {
         fill(p)?;

@@ -18,9 +18,14 @@ const BUDGET: u64 = 100_000_000;
 
 /// Boots on the bundled machine.
 pub(super) fn bundled(image: &Image, cpu: &str) -> (String, u32) {
+    boot_within(image, cpu, BUDGET)
+}
+
+/// The same, for at most so many instructions.
+pub(super) fn boot_within(image: &Image, cpu: &str, budget: u64) -> (String, u32) {
     let mut machine = Machine::new(Model::by_name(cpu).expect("there is such a model"), 32 << 20);
     machine.load(&image.elf).expect("it can be loaded");
-    let exit = machine.run(BUDGET);
+    let exit = machine.run(budget);
     let log = String::from_utf8(machine.take_console()).expect("the log is ASCII");
     match exit {
         Exit::Port(value) => (log, value),
@@ -344,7 +349,7 @@ fn numbers_of_the_gui_table_are_invalid_without_a_gui(boot: Boot) {
     }
 }
 
-fn services_of_win32k_have_a_table_of_their_own(boot: Boot) {
+pub(super) fn services_of_win32k_have_a_table_of_their_own(boot: Boot) {
     let list = "NtA 1\nNtB 2\n#! table win32k base=0x1000\nNtGdiA 3\nNtGdiB 0\n";
     let mut plan = plan(list, &[Shape::SharedEdx, Shape::Zw]);
     for set in &mut plan.sets {

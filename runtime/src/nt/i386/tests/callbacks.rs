@@ -89,7 +89,7 @@ fn at_rest(profile: &Profile) -> [u32; 4] {
     [profile.initial_stack, 0, profile.base_frame(), profile.esp0()]
 }
 
-fn a_callback_gets_its_argument_and_its_status_comes_back(boot: Boot) {
+pub(super) fn a_callback_gets_its_argument_and_its_status_comes_back(boot: Boot) {
     for profile in Profile::ALL {
         let mut case = Case::new(profile, |p| {
             for (register, value) in [(ebx, 0xB2), (esi, 0x52), (edi, 0xD2), (ebp, 0xE2)] {
@@ -211,7 +211,7 @@ fn nesting(profile: &Profile, depth: u32) -> Case<'_> {
     case
 }
 
-fn callbacks_nest(boot: Boot) {
+pub(super) fn callbacks_nest(boot: Boot) {
     for profile in Profile::ALL {
         for depth in [1, 8, 9] {
             let notes = nesting(profile, depth).run(boot, CPU);
@@ -221,7 +221,7 @@ fn callbacks_nest(boot: Boot) {
     }
 }
 
-fn callbacks_stop_where_the_kernel_stack_ends(boot: Boot) {
+pub(super) fn callbacks_stop_where_the_kernel_stack_ends(boot: Boot) {
     let notes = nesting(&SRV2003, 100).run(boot, CPU);
     let calls = notes[1];
     assert!((9..20).contains(&calls), "{calls}");

@@ -227,7 +227,7 @@ fn the_old_vector_2c_belongs_to_event_pairs(boot: Boot) {
     }
 }
 
-fn the_context_is_the_state_at_the_fault_and_comes_back(boot: Boot) {
+pub(super) fn the_context_is_the_state_at_the_fault_and_comes_back(boot: Boot) {
     let case = Case::new(&SRV2003, |p| {
         install(p)?;
         for (register, value) in [(ebx, 0xB), (ecx, 0xC), (edx, 0xD), (esi, 0x51), (edi, 0xD1), (ebp, 0xEB), (eax, 0xA)]

@@ -130,7 +130,7 @@ fn single_steps_go_over_every_way_in(boot: Boot) {
     }
 }
 
-fn frames_chain_and_modes_are_those_of_the_callers(boot: Boot) {
+pub(super) fn frames_chain_and_modes_are_those_of_the_callers(boot: Boot) {
     for profile in Profile::ALL {
         let thread = profile.thread;
         let note = |index: u32| profile.user_data + 4 * index;
@@ -199,7 +199,7 @@ fn set_breakpoint(p: &mut Program, dr7_value: u32, next: usize) -> Result<(), Ic
     p.call("NtContinue", &[at, 0])
 }
 
-fn debug_registers_are_ring_3s_own(boot: Boot) {
+pub(super) fn debug_registers_are_ring_3s_own(boot: Boot) {
     for profile in Profile::ALL {
         let case = Case::new(profile, |p| {
             install(p)?;

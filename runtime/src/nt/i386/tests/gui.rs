@@ -19,7 +19,7 @@ fn list() -> String {
     format!("{SERVICES}#! table win32k base=0x1000\nNtUserA 2\nNtUserB 1\nNtUserC 0\n")
 }
 
-fn the_first_call_of_win32k_converts_the_thread(boot: Boot) {
+pub(super) fn the_first_call_of_win32k_converts_the_thread(boot: Boot) {
     let list = list();
     for profile in Profile::ALL {
         let note = |index: u32| dword_ptr(profile.user_data + 4 * index);

@@ -19,6 +19,7 @@ mod callbacks;
 mod exceptions;
 mod frames;
 mod gui;
+mod mutants;
 mod profiles;
 mod session;
 mod shared_page;

@@ -135,17 +135,17 @@ fn the_clock_counts_while_ring_3_runs(boot: Boot) {
         let name = profile.name;
         assert_eq!(notes[1..8], [0xB2, 0x52, 0xD2, 0xE2, profile.user_stack, 0xDD, 0x1234], "{name}");
         let count = notes[8] / 100_144;
-        assert!(notes[8] % 100_144 == 0 && (3..=notes[14]).contains(&count), "{name}: {notes:x?}");
+        assert!(notes[8].is_multiple_of(100_144) && (3..=notes[14]).contains(&count), "{name}: {notes:x?}");
         assert_eq!(notes[9..11], [0, 0], "{name}");
         let passed = notes[11].wrapping_sub(0x4076_C000);
-        assert!(passed % 100_144 == 0 && passed >= notes[8], "{name}: system time goes with interrupt time");
+        assert!(passed.is_multiple_of(100_144) && passed >= notes[8], "{name}: system time goes with interrupt time");
         assert_eq!(notes[12], 0x01C8_4C09, "{name}");
         let milliseconds = |ticks: u32| (u64::from(ticks) * 0x0A03_AFB7 >> 24) as u32;
         assert!((milliseconds(count)..=milliseconds(notes[14])).contains(&notes[13]), "{name}: int 2Ah");
     }
 }
 
-fn the_clock_counts_while_a_service_runs(boot: Boot) {
+pub(super) fn the_clock_counts_while_a_service_runs(boot: Boot) {
     for profile in [&SRV2003, &profile::NT4, &profile::WIN8] {
         let field = ticks(profile) - profile.shared_user + profile.shared_kernel;
         let mut case = Case::new(profile, |p| {

@@ -1,7 +1,7 @@
 //! What the kernel puts on ring 3's stack and its own for exceptions, APCs and callbacks.
 
 /// `CONTEXT`, size 2CCh (Microsoft, `winnt.h`; ReactOS `sdk/include/psdk/winnt.h`).
-pub mod context {
+pub mod user_context {
     /// Which parts are valid.
     pub const FLAGS: u32 = 0x00;
     /// First of Dr0, Dr1, Dr2, Dr3, Dr6, Dr7.
@@ -133,7 +133,7 @@ pub mod apc {
 
 /// What is on ring 3's stack when KiUserApcDispatcher begins (ReactOS `ntoskrnl/ke/i386/usercall.c`).
 pub mod apc_frame {
-    use super::context;
+    use super::user_context;
 
     /// The routine to call.
     pub const NORMAL_ROUTINE: u32 = 0x00;
@@ -146,7 +146,7 @@ pub mod apc_frame {
     /// Where the thread was.
     pub const CONTEXT: u32 = 0x10;
     /// What the kernel writes.
-    pub const SIZE: u32 = CONTEXT + context::SIZE;
+    pub const SIZE: u32 = CONTEXT + user_context::SIZE;
     /// Room above for the dispatcher's exception registration.
     pub const REGISTRATION: u32 = SIZE;
 }
