@@ -75,7 +75,8 @@ fn code_and_parameters(k: &mut KernelAsm<'_>) -> Asm {
     k.a.set_label(not_security)?;
     k.a.mov(parameter(k, 0), ebx)?;
     k.a.mov(eax, bugcheck::UNEXPECTED_KERNEL_MODE_TRAP)?;
-    k.a.set_label(known)
+    k.a.set_label(known)?;
+    k.a.nop()
 }
 
 /// `bugcheck code vector error eip cr2 esp cs eflags`, then the exit port. EBX = vector, EBP = frame in ring 0.
@@ -83,6 +84,8 @@ fn bug_check(k: &mut KernelAsm<'_>) -> Asm {
     let proof = &mut k.a.create_label();
     k.begin(Routine::KeBugCheck)?;
     code_and_parameters(k)?;
+    // EAX = code. What is not an exception has no vector; EBX is zero.
+    k.begin(Routine::KeBugCheckWithFrame)?;
     k.a.mov(k.var(kernel::BUGCHECK), eax)?;
     k.a.mov(k.var(kernel::BUGCHECK + 4), ebx)?;
     k.a.movzx(eax, word_ptr(ebp + trap_frame::ERR_CODE))?;

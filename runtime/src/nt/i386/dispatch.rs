@@ -15,13 +15,14 @@ use super::apc;
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;
 use super::debug;
-use super::layout::{eflags, kpcr, mode, selector, service_table, status, trap_frame, tss};
+use super::layout::{bugcheck, eflags, kpcr, mode, selector, service_table, status, trap_frame, tss};
 
 /// Emits all of this file.
 pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
     system_service(k)?;
     fast_call_entry(k)?;
     dispatch(k)?;
+    exit_checks(k)?;
     unexpected_range(k)?;
     service_exit(k)?;
     edited_frame_exit(k)
@@ -197,6 +198,11 @@ fn dispatch(k: &mut KernelAsm<'_>) -> Asm {
 
     k.begin(Routine::KiSystemServiceReturn)?;
     k.a.mov(esp, ebp)?;
+    if k.profile.checks_exit {
+        k.a.test(byte_ptr(ebp + trap_frame::SEG_CS), selector::MODE_MASK)?;
+        k.jne(Routine::KiSystemServiceCheck)?;
+        k.begin(Routine::KiSystemServiceChecked)?;
+    }
     k.a.mov(ecx, dword_ptr(kpcr::CURRENT_THREAD).fs())?;
     k.a.mov(edx, dword_ptr(ebp + trap_frame::EDX))?;
     k.a.mov(dword_ptr(ecx + thread.trap_frame), edx)?;
@@ -208,6 +214,43 @@ fn dispatch(k: &mut KernelAsm<'_>) -> Asm {
     k.je(Routine::KiSystemServiceCopyArguments)?;
     k.a.mov(eax, status::ACCESS_VIOLATION)?;
     k.jmp(Routine::KiSystemServiceReturn)
+}
+
+/// What may not be when a service of ring 3 is over: a raised interrupt level, and APCs that are disabled. EAX = status, EBP =
+/// frame.
+fn exit_checks(k: &mut KernelAsm<'_>) -> Asm {
+    if !k.profile.checks_exit {
+        return Ok(());
+    }
+    let thread = k.profile.thread;
+    let apcs = &mut k.a.create_label();
+    k.begin(Routine::KiSystemServiceCheck)?;
+    k.a.movzx(ecx, byte_ptr(kpcr::IRQL).fs())?;
+    k.a.mov(edx, bugcheck::IRQL_GT_ZERO_AT_SYSTEM_SERVICE)?;
+    k.a.test(ecx, ecx)?;
+    k.jne(Routine::KeBugCheckAtExit)?;
+    k.a.mov(esi, dword_ptr(kpcr::CURRENT_THREAD).fs())?;
+    k.a.movzx(ecx, byte_ptr(esi + thread.apc_state_index))?;
+    k.a.mov(edx, bugcheck::APC_INDEX_MISMATCH)?;
+    k.a.test(ecx, ecx)?;
+    k.jne(Routine::KeBugCheckAtExit)?;
+    k.a.cmp(dword_ptr(esi + thread.apc_disable), 0)?;
+    k.a.jne(*apcs)?;
+    k.jmp(Routine::KiSystemServiceChecked)?;
+    k.a.set_label(apcs)?;
+    k.a.nop()?;
+
+    // The service's number, the level or index, and how often APCs were disabled.
+    k.begin(Routine::KeBugCheckAtExit)?;
+    k.a.mov(esi, dword_ptr(kpcr::CURRENT_THREAD).fs())?;
+    k.a.mov(esi, dword_ptr(esi + thread.apc_disable))?;
+    k.a.mov(edi, dword_ptr(ebp + trap_frame::EAX))?;
+    k.a.mov(k.var(kernel::PARAMETERS), edi)?;
+    k.a.mov(k.var(kernel::PARAMETERS + 4), ecx)?;
+    k.a.mov(k.var(kernel::PARAMETERS + 8), esi)?;
+    k.a.mov(eax, edx)?;
+    k.a.xor(ebx, ebx)?;
+    k.jmp(Routine::KeBugCheckWithFrame)
 }
 
 /// Number out of range: EBX = number, ECX = offset of the table, EDX = first argument.

@@ -9,13 +9,11 @@ use super::assembly::{Asm, KernelAsm, Routine};
 use super::bugcheck::leave;
 use super::data::kernel;
 use super::layout::{eflags, exception_record, selector, status, trap_frame, user_context as context, vector};
+use super::profile::Vector29;
 use super::report::print_literal;
 
 /// Exceptions without parameters: the vector, the code, and how far back from EIP the address is that is reported.
-///
-/// Task and segment faults that ring 3 brings upon itself are access violations, as a general-protection fault is: the
-/// instruction used a selector that it may not use.
-const PLAIN: [(u32, u32, u32); 12] = [
+const PLAIN: [(u32, u32, u32); 9] = [
     (0x00, status::INTEGER_DIVIDE_BY_ZERO, 0),
     (vector::DEBUG, status::SINGLE_STEP, 0),
     (0x04, status::INTEGER_OVERFLOW, 1),
@@ -23,9 +21,6 @@ const PLAIN: [(u32, u32, u32); 12] = [
     (0x06, status::ILLEGAL_INSTRUCTION, 0),
     // There is no FPU that could be switched to.
     (0x07, status::ILLEGAL_INSTRUCTION, 0),
-    (0x0A, status::ACCESS_VIOLATION, 0),
-    (0x0B, status::ACCESS_VIOLATION, 0),
-    (0x0C, status::ACCESS_VIOLATION, 0),
     (0x10, status::ILLEGAL_INSTRUCTION, 0),
     (0x11, status::DATATYPE_MISALIGNMENT, 0),
     (vector::RAISE_ASSERTION, status::ASSERTION_FAILURE, 0),
@@ -41,6 +36,10 @@ const PRIVILEGED: [(u32, u32); 5] = [(0xF4, 0xF4), (0xFA, 0xFB), (0xE4, 0xE7), (
 /// The same behind 0Fh: CLTS, INVD, WBINVD, moves of control and debug registers, WRMSR, RDPMC, SYSEXIT.
 const PRIVILEGED_0F: [(u32, u32); 6] =
     [(0x06, 0x06), (0x08, 0x09), (0x20, 0x26), (0x30, 0x30), (0x33, 0x33), (0x35, 0x35)];
+
+/// Faults of tasks, segments and stacks that ring 3 brings upon itself. They are access violations, as a general-protection
+/// fault with an error code is: the instruction used a selector that it may not use.
+const SELECTOR_FAULTS: [u32; 3] = [0x0A, 0x0B, 0x0C];
 
 /// Emits all of this file.
 pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
@@ -82,6 +81,10 @@ fn user_exception(k: &mut KernelAsm<'_>) -> Asm {
     k.je(Routine::KiUserPageFault)?;
     k.a.cmp(ebx, vector::GENERAL_PROTECTION)?;
     k.je(Routine::KiUserProtectionFault)?;
+    for number in SELECTOR_FAULTS {
+        k.a.cmp(ebx, number)?;
+        k.je(Routine::KiUserSelectorFault)?;
+    }
     breakpoints(k)?;
     security_check(k)?;
     for (number, code, back) in PLAIN {
@@ -144,6 +147,11 @@ fn security_check(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(parameter(k, 0), edx)?;
     k.a.inc(ecx)?;
     k.a.mov(edx, status::STACK_BUFFER_OVERRUN)?;
+    if k.profile.vector_29 == Vector29::FailFast {
+        k.a.mov(record(k, exception_record::CODE), edx)?;
+        k.a.mov(record(k, exception_record::ADDRESS), eax)?;
+        k.jmp(Routine::KiUnhandledException)?;
+    }
     k.jmp(Routine::KiRaiseException)?;
     k.a.set_label(other)?;
     k.a.nop()
@@ -173,14 +181,14 @@ fn page_fault(k: &mut KernelAsm<'_>) -> Asm {
 /// #GP. With an error code it is a selector or a gate. Without, the instruction tells: privileged, with too many prefixes,
 /// or one that used memory in a way that has no address.
 fn protection_fault(k: &mut KernelAsm<'_>) -> Asm {
-    let violation = &mut k.a.create_label();
+    let violation = k.at(Routine::KiUserSelectorFault);
     let privileged = &mut k.a.create_label();
     let next = &mut k.a.create_label();
     let prefix = &mut k.a.create_label();
     let two_bytes = &mut k.a.create_label();
     k.begin(Routine::KiUserProtectionFault)?;
     k.a.cmp(word_ptr(ebp + trap_frame::ERR_CODE), 0)?;
-    k.a.jne(*violation)?;
+    k.a.jne(violation)?;
     k.a.mov(ebx, dword_ptr(ebp + trap_frame::EIP))?;
     k.a.xor(edx, edx)?;
     k.a.set_label(next)?;
@@ -189,7 +197,7 @@ fn protection_fault(k: &mut KernelAsm<'_>) -> Asm {
     k.a.cmp(al, 0x0F)?;
     k.a.je(*two_bytes)?;
     ranges(k, &PRIVILEGED, privileged)?;
-    k.a.jmp(*violation)?;
+    k.a.jmp(violation)?;
     k.a.set_label(prefix)?;
     k.a.inc(edx)?;
     k.a.cmp(edx, 15)?;
@@ -212,16 +220,16 @@ fn protection_fault(k: &mut KernelAsm<'_>) -> Asm {
             k.a.cmp(eax, *extension)?;
             k.a.je(*privileged)?;
         }
-        k.a.jmp(*violation)?;
+        k.a.jmp(violation)?;
         k.a.set_label(other)?;
         k.a.nop()?;
     }
-    k.a.jmp(*violation)?;
+    k.a.jmp(violation)?;
 
     k.a.set_label(privileged)?;
     k.a.mov(edx, status::PRIVILEGED_INSTRUCTION)?;
     raise_here(k)?;
-    k.a.set_label(violation)?;
+    k.begin(Routine::KiUserSelectorFault)?;
     k.a.mov(parameter(k, 0), 0)?;
     k.a.mov(parameter(k, 1), u32::MAX)?;
     k.a.mov(eax, dword_ptr(ebp + trap_frame::EIP))?;

@@ -15,7 +15,7 @@ use super::data::kernel;
 use super::debug;
 use super::dispatch::debug_header;
 use super::layout::{kpcr, mode, selector, trap_frame, vector};
-use super::profile::{Profile, Vector2c};
+use super::profile::{Profile, Vector2c, Vector29};
 
 /// Vectors whose error code the CPU pushes (Intel SDM volume 3, table 6-1); #DF has a task of its own.
 const WITH_ERROR_CODE: [u32; 6] = [0x0A, 0x0B, 0x0C, 0x0D, 0x0E, 0x11];
@@ -35,7 +35,9 @@ pub(crate) fn gate(profile: &Profile, number: u32) -> Gate {
     match number {
         vector::NMI => Gate::Task { selector: selector::NMI_TSS },
         vector::DOUBLE_FAULT => Gate::Task { selector: selector::DF_TSS },
-        vector::SECURITY_CHECK if profile.has_vector_29 => system(Routine::KiRaiseSecurityCheckFailure),
+        vector::SECURITY_CHECK if profile.vector_29 != Vector29::Reserved => {
+            system(Routine::KiRaiseSecurityCheckFailure)
+        }
         vector::GET_TICK_COUNT => system(Routine::KiGetTickCount),
         vector::CALLBACK_RETURN => system(Routine::KiCallbackReturn),
         vector::RAISE_ASSERTION => system(match profile.vector_2c {

@@ -61,6 +61,17 @@ pub enum Vector2c {
     Assertion,
 }
 
+/// What is behind vector 29h.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vector29 {
+    /// Nothing of its own, and ring 3 may not use it.
+    Reserved,
+    /// KiRaiseSecurityCheckFailure, which raises an exception that handlers see.
+    Exception,
+    /// KiRaiseSecurityCheckFailure, which ends the program: no handler is asked.
+    FailFast,
+}
+
 /// The limit of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
@@ -132,8 +143,8 @@ pub struct Profile {
     pub callback_return: CallbackReturn,
     /// What is behind vector 2Ch.
     pub vector_2c: Vector2c,
-    /// Vector 29h is KiRaiseSecurityCheckFailure; else it is like any other.
-    pub has_vector_29: bool,
+    /// What is behind vector 29h.
+    pub vector_29: Vector29,
     /// The exit of a system call to ring 3 stops a system whose IRQL is raised or whose APCs are disabled.
     pub checks_exit: bool,
     /// `KTHREAD` offsets.
@@ -312,7 +323,7 @@ const COMMON: Profile = Profile {
     table_mask: 0x10,
     callback_return: CallbackReturn::Service,
     vector_2c: Vector2c::Assertion,
-    has_vector_29: false,
+    vector_29: Vector29::Reserved,
     checks_exit: false,
     thread: THREAD_2003,
     gdt: 0x8003_6000,

@@ -2,7 +2,7 @@
 
 use ntgate_gen::Shape;
 
-use super::{COMMON, Profile};
+use super::{COMMON, Profile, Vector29};
 
 /// ReactOS, which calls itself 5.2. Its stubs went through four shapes: `int 2Eh` in two forms until 2004, then
 /// SharedUserData through ECX, today through EDX.
@@ -14,7 +14,7 @@ pub const REACTOS: Profile = Profile {
     product_type: 3,
     system_root: "C:\\ReactOS",
     shapes: &[Shape::SharedEdx, Shape::SharedEcx, Shape::Int2eFrame, Shape::Int2e],
-    has_vector_29: true,
+    vector_29: Vector29::Exception,
     kernel_text: 0x8040_1000,
     kernel_services: 0x8043_0000,
     kernel_data: 0x8060_0000,

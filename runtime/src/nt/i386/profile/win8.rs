@@ -2,7 +2,7 @@
 
 use ntgate_gen::Shape;
 
-use super::{COMMON, Limit, Profile, SystemCallWay, ThreadLayout};
+use super::{COMMON, Limit, Profile, SystemCallWay, ThreadLayout, Vector29};
 
 /// Windows 8 (6.2): the stubs execute `sysenter` themselves, so the CPU must have it.
 pub const WIN8: Profile = Profile {
@@ -15,7 +15,7 @@ pub const WIN8: Profile = Profile {
     // The system also asks for PAE, NX and SSE2; of the path, SYSENTER is what matters.
     cpus: &["pentium2", "core2"],
     way: SystemCallWay::Sysenter,
-    has_vector_29: true,
+    vector_29: Vector29::FailFast,
     checks_exit: true,
     // ReactOS sdk/include/ndk/tests/win8_x86.c.
     thread: ThreadLayout {

@@ -4,6 +4,7 @@ use iced_x86::IcedError;
 use iced_x86::code_asm::{byte_ptr, dword_ptr, eax, ebp, ebx, ecx, edi, edx, esi, esp};
 
 use super::boots::{Boot, bundled, code, qemu, records};
+use super::profile::Vector29;
 use super::session::{CPU, Case, Program, dwords, notes};
 use super::*;
 use crate::nt::layout::{exception_record as record, user_context as context};
@@ -20,6 +21,7 @@ on_both_machines! {
     an_exception_without_a_stack_ends_the_program
     raised_exceptions_arrive_as_they_were_raised
     a_fault_in_a_service_is_reported_with_frame_and_stack
+    a_service_has_to_leave_the_level_and_apcs_as_they_were
     security_checks_are_vector_29_where_there_is_one
     the_old_vector_2c_belongs_to_event_pairs
 }
@@ -169,6 +171,10 @@ fn every_exception_reaches_the_handler_with_its_record(boot: Boot) {
             fault(&[0xA3, 0, 0, 0xFE, 0x7F], VIOLATION, &[1, 0x7FFE_0000]),
             // mov ds,bp, which is beyond the table: a selector's fault has no address.
             fault(&[0x8E, 0xDD], VIOLATION, &[0, u32::MAX]),
+            // popfd with NT set, then iretd: there is no task to return to.
+            Fault { address: 6, eip: 6, ..fault(&[0x68, 2, 0x40, 0, 0, 0x9D, 0xCF], VIOLATION, &[0, u32::MAX]) },
+            // or eax,-1; dec eax; bound eax,[esp]: -2 is below -1, the end of the chain of handlers.
+            Fault { address: 4, eip: 4, ..fault(&[0x83, 0xC8, 0xFF, 0x48, 0x62, 0x04, 0x24], 0xC000_008C, &[]) },
         ],
     );
 }
@@ -184,7 +190,9 @@ fn ints_of_the_kernel_are_protection_faults(boot: Boot) {
 
 fn every_vector_has_the_privilege_that_nt_gives_it(boot: Boot) {
     for profile in [&SRV2003, &profile::WIN8] {
-        let open = |vector: u32| matches!(vector, 3 | 4 | 0x2A..=0x2E) || vector == 0x29 && profile.has_vector_29;
+        let open = |vector: u32| {
+            matches!(vector, 3 | 4 | 0x2A..=0x2E) || vector == 0x29 && profile.vector_29 != Vector29::Reserved
+        };
         let closed: Vec<u32> = (0..=0xFF).filter(|vector| !open(*vector)).collect();
         let list: String = closed.iter().map(|vector| format!("NtVector{vector} 0\n")).collect();
         // The proof's own recovery shows the error code itself.
@@ -203,9 +211,20 @@ fn every_vector_has_the_privilege_that_nt_gives_it(boot: Boot) {
 
 fn security_checks_are_vector_29_where_there_is_one(boot: Boot) {
     let check = Fault { flags: 1, ..fault(&[0xCD, 0x29], 0xC000_0409, &[0xC0C0]) };
-    for profile in Profile::ALL.into_iter().filter(|profile| profile.has_vector_29) {
-        check_faults(boot, profile, std::slice::from_ref(&check));
-    }
+    check_faults(boot, &profile::REACTOS, &[check]);
+    // Windows asks no handler.
+    let case = Case::new(&profile::WIN8, |p| {
+        install(p)?;
+        p.a.mov(ecx, 2)?;
+        p.mark(1)?;
+        p.a.int(0x29)?;
+        p.end()?;
+        handler(p)
+    });
+    let (image, places) = case.build();
+    let (log, exit) = boot(&image, CPU);
+    assert_eq!(exit, 2, "{log}");
+    assert!(log.ends_with(&format!("\nunhandled c0000409 at {:08x}\n", places[1])), "{log}");
 }
 
 fn the_old_vector_2c_belongs_to_event_pairs(boot: Boot) {
@@ -417,6 +436,37 @@ fn raised_exceptions_arrive_as_they_were_raised(boot: Boot) {
     let notes = case.run(boot, CPU);
     assert_eq!(notes[0], 0xC000_000D, "sixteen parameters are too many");
     assert_eq!(notes[RAN as usize..][..9], [1, 0xE06D_7363, 0, 0x77, 3, 1, 2, 3, 0x1234]);
+}
+
+fn a_service_has_to_leave_the_level_and_apcs_as_they_were(boot: Boot) {
+    for profile in Profile::ALL {
+        let thread = profile.thread;
+        for (way, code, parameters) in [(0, 0x4A, [6, 2, 0]), (1, 1, [6, 0, 0xFFFF_FFFF]), (2, 1, [6, 1, 0])] {
+            let case = Case::new(profile, |p| {
+                p.call("NtTest", &[0, 0])?;
+                p.keep(0)?;
+                p.end()
+            })
+            .service("NtTest", |a, _| {
+                a.mov(ecx, dword_ptr(layout::kpcr::CURRENT_THREAD).fs())?;
+                match way {
+                    0 => a.mov(byte_ptr(layout::kpcr::IRQL).fs(), 2)?,
+                    1 => a.dec(dword_ptr(ecx + thread.apc_disable))?,
+                    _ => a.mov(byte_ptr(ecx + thread.apc_state_index), 1)?,
+                }
+                a.mov(eax, 0x66)?;
+                a.ret_1(8)
+            });
+            let (log, exit) = boot(&case.build().0, CPU);
+            if !profile.checks_exit {
+                assert_eq!((exit, notes(&log)[0]), (0, 0x66), "{}", profile.name);
+                continue;
+            }
+            assert_eq!((exit, dwords(&log, "bugcheck")[0]), (1, code), "{}: {log}", profile.name);
+            assert_eq!(dwords(&log, "parameters")[..3], parameters, "{}", profile.name);
+            assert_eq!(dwords(&log, "trap")[0x6C / 4], 0x1B, "{}: ring 3's frame", profile.name);
+        }
+    }
 }
 
 fn a_fault_in_a_service_is_reported_with_frame_and_stack(boot: Boot) {
