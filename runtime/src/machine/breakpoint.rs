@@ -57,7 +57,7 @@ impl Core {
 #[cfg(test)]
 mod tests {
     use super::super::fault::Exit;
-    use super::super::machine::Register::{Eax, Esp};
+    use super::super::machine::Register::{Eax, Ebp, Ecx, Edi, Esi, Esp};
     use super::super::testing::*;
     use super::*;
 
@@ -81,6 +81,23 @@ mod tests {
         let seen = world.seen(&[0x40, 0x40, 0x40, 0x0F, 0x0B]);
         assert_eq!((seen.vector, seen.eip, seen.eflags & flags::RF), (1, CODE + 1, flags::RF));
         assert_eq!((world.core().dr[6] & 0xF, world.register(Eax)), (3, 1));
+    }
+
+    #[test]
+    fn a_repeated_instruction_is_met_once() {
+        let mut world = World::new();
+        world.core().dr[0] = u64::from(CODE);
+        world.core().dr[7] = 0x401;
+        // The handler counts in EBP and lets it go on: inc ebp; or dword [esp+8],10000h; iretd.
+        world.poke(handler(1), &[0x45, 0x81, 0x4C, 0x24, 0x08, 0, 0, 1, 0, 0xCF]);
+        world.machine.set_register(Ecx, 9_000);
+        world.machine.set_register(Ebp, 0);
+        world.machine.set_register(Esi, DATA);
+        world.machine.set_register(Edi, DATA);
+        world.poke(CODE, &[0xF3, 0xA4, 0x0F, 0x0B]);
+        world.core().ip = u64::from(CODE);
+        assert_eq!((world.machine.run(100_000), world.machine.eip()), (Exit::Halted, handler(6)));
+        assert_eq!((world.register(Ecx), world.register(Ebp)), (0, 1));
     }
 
     #[test]

@@ -98,6 +98,10 @@ fn single_step(core: &mut Core, blocks: &mut Blocks) -> Result<(), Stop> {
             }
         }
     }
+    if repeats && core.has_breakpoints() {
+        // The instruction's breakpoint has been dealt with until it is complete.
+        core.flags.change_system(0, flags::RF);
+    }
     if core.shadow || !traced {
         return Ok(());
     }
