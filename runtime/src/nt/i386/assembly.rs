@@ -108,6 +108,7 @@ pub(crate) enum Routine {
     KiRestoreDebugRegisters,
     KiInitializeUserApc,
     KeTestAlertThread,
+    KeGdiFlushUserBatch,
     KeUserModeCallback,
     KiCallUserMode,
     NtCallbackReturn,

@@ -103,6 +103,7 @@ fn user_mode_callback(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(edx, dword_ptr(kpcr::TEB).fs())?;
     k.a.mov(ecx, dword_ptr(ebp - OLD_LIST))?;
     k.a.mov(dword_ptr(edx + teb::EXCEPTION_LIST), ecx)?;
+    drawn(k)?;
     k.a.mov(ecx, dword_ptr(ebp - OLD_STACK))?;
     k.a.mov(dword_ptr(ebx + trap_frame::HARDWARE_ESP), ecx)?;
     k.a.set_label(popped)?;
@@ -114,6 +115,19 @@ fn user_mode_callback(k: &mut KernelAsm<'_>) -> Asm {
     k.a.pop(ebx)?;
     k.a.pop(ebp)?;
     k.a.ret_1(0x14)
+}
+
+/// What the callback wanted drawn is drawn, with ring 3's stack (EBX = frame) out of the way of its result. The status in EAX
+/// stays.
+fn drawn(k: &mut KernelAsm<'_>) -> Asm {
+    let empty = &mut k.a.create_label();
+    k.a.mov(edx, dword_ptr(kpcr::TEB).fs())?;
+    k.a.cmp(dword_ptr(edx + teb::GDI_BATCH_COUNT), 0)?;
+    k.a.je(*empty)?;
+    k.a.sub(dword_ptr(ebx + trap_frame::HARDWARE_ESP), 0x100)?;
+    k.call(Routine::KeGdiFlushUserBatch)?;
+    k.a.set_label(empty)?;
+    k.a.nop()
 }
 
 /// KiCallUserMode(Result, ResultLength): leaves to ring 3 on a stack of its own. It is NtCallbackReturn that comes back.

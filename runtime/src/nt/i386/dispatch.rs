@@ -4,8 +4,8 @@
 //! which follows Windows Server 2003). Two stores are as in its later C version: EAX goes into the frame, and the link
 //! to the previous frame is written on both paths.
 //!
-//! Left out is what nothing in this guest can ask for: virtual-8086 frames, the GUI's batch of drawing calls, and the #UD that
-//! NT raises in ring 3 when a fast call finds a stack that is not the thread's.
+//! Left out is what nothing in this guest can ask for: virtual-8086 frames, and the #UD that NT raises in ring 3 when a fast call
+//! finds a stack that is not the thread's.
 
 use iced_x86::code_asm::{
     AsmRegister32, bl, byte_ptr, cl, cx, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs, word_ptr,
@@ -15,7 +15,7 @@ use super::apc;
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;
 use super::debug;
-use super::layout::{bugcheck, eflags, kpcr, mode, selector, service_table, status, trap_frame, tss};
+use super::layout::{bugcheck, eflags, kpcr, mode, selector, service_table, status, teb, trap_frame, tss};
 
 /// Emits all of this file.
 pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
@@ -178,6 +178,7 @@ fn dispatch(k: &mut KernelAsm<'_>) -> Asm {
     k.a.and(eax, service_table::NUMBER_MASK)?;
     k.a.cmp(eax, dword_ptr(edi + service_table::LIMIT))?;
     k.jae(Routine::KiBBTUnexpectedRange)?;
+    flush_batch(k)?;
     k.a.inc(dword_ptr(k.profile.system_calls_counter).fs())?;
 
     k.a.mov(esi, edx)?;
@@ -214,6 +215,24 @@ fn dispatch(k: &mut KernelAsm<'_>) -> Asm {
     k.je(Routine::KiSystemServiceCopyArguments)?;
     k.a.mov(eax, status::ACCESS_VIOLATION)?;
     k.jmp(Routine::KiSystemServiceReturn)
+}
+
+/// Before a service of win32k the drawing calls that ring 3 has gathered are made. ECX = offset of the table; EAX, EDX and EDI
+/// stay.
+fn flush_batch(k: &mut KernelAsm<'_>) -> Asm {
+    let skip = &mut k.a.create_label();
+    k.a.cmp(ecx, service_table::TEST)?;
+    k.a.jne(*skip)?;
+    k.a.mov(ecx, dword_ptr(kpcr::TEB).fs())?;
+    k.a.cmp(dword_ptr(ecx + teb::GDI_BATCH_COUNT), 0)?;
+    k.a.je(*skip)?;
+    k.a.push(eax)?;
+    k.a.push(edx)?;
+    k.call(Routine::KeGdiFlushUserBatch)?;
+    k.a.pop(edx)?;
+    k.a.pop(eax)?;
+    k.a.set_label(skip)?;
+    k.a.nop()
 }
 
 /// What may not be when a service of ring 3 is over: a raised interrupt level, and APCs that are disabled. EAX = status, EBP =

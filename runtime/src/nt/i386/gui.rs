@@ -5,14 +5,28 @@ use iced_x86::code_asm::{byte_ptr, dword_ptr, eax, ebp, ebx, ecx, edi, edx, esi,
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;
-use super::layout::{PAGE, kpcr, selector, status, trap_frame, tss};
+use super::layout::{PAGE, kpcr, selector, status, teb, trap_frame, tss};
 
 /// Value of [`kernel::GUI_STACK`] where there is a GUI but no memory for the stack.
 pub(crate) const NO_MEMORY: u32 = 1;
 
+/// Emits all of this file.
+pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
+    convert(k)?;
+    flush_user_batch(k)
+}
+
+/// KeGdiFlushUserBatch: there is nothing to draw on, so all that happens is that the batch is empty again. ECX is used up.
+fn flush_user_batch(k: &mut KernelAsm<'_>) -> Asm {
+    k.begin(Routine::KeGdiFlushUserBatch)?;
+    k.a.mov(ecx, dword_ptr(kpcr::TEB).fs())?;
+    k.a.mov(dword_ptr(ecx + teb::GDI_BATCH_COUNT), 0)?;
+    k.a.ret()
+}
+
 /// PsConvertToGuiThread: EAX = status. EBP = frame of the call that asks; on success everything from ESP up is on another
 /// stack, EBP's frame too.
-pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
+fn convert(k: &mut KernelAsm<'_>) -> Asm {
     let thread = k.profile.thread;
     let base_frame = k.profile.initial_stack - k.profile.base_frame();
     let failed = &mut k.a.create_label();

@@ -204,6 +204,8 @@ pub mod teb {
     pub const SELF: u32 = 0x18;
     /// The process's PEB.
     pub const PEB: u32 = 0x30;
+    /// `GdiBatchCount`: drawing calls that GDI has gathered.
+    pub const GDI_BATCH_COUNT: u32 = 0xF70;
 }
 
 /// Selectors (ReactOS `sdk/include/ndk/i386/ketypes.h`, `KGDT_*`), with the RPL they are used with.

@@ -12,6 +12,7 @@ on_both_machines! {
     a_thread_that_cannot_be_converted_gets_a_status
     a_thread_is_not_converted_in_a_callback
     callbacks_of_a_gui_thread_have_more_room
+    gathered_drawing_calls_go_before_a_call_of_win32k
 }
 
 /// Three services of win32k.
@@ -181,4 +182,56 @@ fn callbacks_of_a_gui_thread_have_more_room(boot: Boot) {
     case.callbacks = &[1];
     case.session.gui = Gui::Available;
     assert_eq!(case.run(boot, CPU)[0], 0x100 + DEPTH);
+}
+
+fn gathered_drawing_calls_go_before_a_call_of_win32k(boot: Boot) {
+    const COUNT: u32 = layout::teb::GDI_BATCH_COUNT;
+    let list = list();
+    let mut case = Case::new(&SRV2003, |p| {
+        p.call("NtUserC", &[])?;
+        p.a.mov(dword_ptr(COUNT).fs(), 5)?;
+        // A service of the other table does not ask for it.
+        p.call("NtOther", &[0])?;
+        p.a.mov(eax, dword_ptr(COUNT).fs())?;
+        p.keep(0)?;
+        p.call("NtUserA", &[0x11, 0x22])?;
+        p.keep(1)?;
+        p.a.mov(eax, dword_ptr(COUNT).fs())?;
+        p.keep(2)?;
+        // What a callback leaves goes when it is over.
+        p.call("NtUserB", &[0])?;
+        p.keep(4)?;
+        p.a.mov(dword_ptr(p.note(5)), esp)?;
+        p.end()?;
+        p.mark(1)?;
+        p.a.mov(dword_ptr(COUNT).fs(), 7)?;
+        p.a.mov(eax, 0x55)?;
+        p.a.ret_1(8)
+    })
+    .service("NtUserA", |a, _| {
+        a.mov(eax, dword_ptr(esp + 4))?;
+        a.shl(eax, 8)?;
+        a.or(eax, dword_ptr(esp + 8))?;
+        a.ret_1(8)
+    })
+    .service("NtUserB", |a, symbol| {
+        a.sub(esp, 8)?;
+        a.mov(ecx, esp)?;
+        for argument in [ecx, ecx] {
+            a.push(argument)?;
+        }
+        for argument in [0, 0, 0] {
+            a.push(argument)?;
+        }
+        a.call(u64::from(symbol("nt!KeUserModeCallback")))?;
+        a.add(esp, 8)?;
+        a.mov(ecx, dword_ptr(kpcr::TEB).fs())?;
+        a.mov(ecx, dword_ptr(ecx + COUNT))?;
+        a.mov(dword_ptr(SRV2003.user_data + 4 * 3), ecx)?;
+        a.ret_1(4)
+    });
+    case.list = &list;
+    case.callbacks = &[1];
+    case.session.gui = Gui::Available;
+    assert_eq!(case.run(boot, CPU)[..6], [5, 0x1122, 0, 0, 0x55, SRV2003.user_stack]);
 }

@@ -26,6 +26,34 @@ fn profiles_have_names_of_their_own() {
 }
 
 #[test]
+fn fields_of_a_thread_do_not_overlap() {
+    for profile in Profile::ALL {
+        let t = profile.thread;
+        let mut fields = [
+            (t.debug_active, 1),
+            (t.initial_stack, 4),
+            (t.stack_limit, 4),
+            // Two queues, and then the process and the three flags, of which one is named by itself.
+            (t.apc_state, 0x17),
+            (t.apc_disable, 4),
+            (t.apc_state_index, 1),
+            (t.alerted, 2),
+            (t.teb, 4),
+            (t.previous_mode, 1),
+            (t.trap_frame, 4),
+            (t.callback_stack, 4),
+            (t.service_table, 4),
+            (t.size, 0),
+        ];
+        assert_eq!(t.user_apc_pending, t.apc_state + 0x16, "{}", profile.name);
+        fields.sort_unstable();
+        for pair in fields.windows(2) {
+            assert!(pair[0].0 + pair[0].1 <= pair[1].0, "{}: {pair:x?}", profile.name);
+        }
+    }
+}
+
+#[test]
 fn every_shape_of_the_architecture_belongs_to_a_profile() {
     for (shape, name) in [
         (Shape::Int2eFrame, "reactos"),
