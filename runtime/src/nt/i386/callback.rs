@@ -12,7 +12,7 @@
 //!                       base frame of the callback, at first a copy
 //! ```
 
-use iced_x86::code_asm::{byte_ptr, dword_ptr, eax, ebp, ebx, ecx, edi, edx, esi, esp};
+use iced_x86::code_asm::{CodeLabel, byte_ptr, dword_ptr, eax, ebp, ebx, ecx, edi, edx, esi, esp};
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;
@@ -24,6 +24,18 @@ const ROOM: u32 = 0x600;
 /// Dwords of a frame that a callback which is given up hands to its caller: from FS to SS.
 const POPPED: u32 = (trap_frame::V86_ES - trap_frame::SEG_FS) / 4;
 
+/// Arguments of KeUserModeCallback, from EBP on.
+const INDEX: u32 = 0x08;
+const ARGUMENT: u32 = 0x0C;
+const LENGTH: u32 = 0x10;
+const RESULT: u32 = 0x14;
+const RESULT_LENGTH: u32 = 0x18;
+
+/// Its locals, below EBP: three saved registers, then these.
+const OLD_STACK: u32 = 0x10;
+const OLD_LIST: u32 = 0x14;
+const NEW_STACK: u32 = 0x18;
+
 /// Emits all of this file.
 pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
     user_mode_callback(k)?;
@@ -34,17 +46,6 @@ pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
 /// KeUserModeCallback(Index, Argument, Length, Result, ResultLength): calls a function of ring 3's table, with a copy of the
 /// argument on its stack. Its status; where the result lies in ring 3, and its length, go to the last two.
 fn user_mode_callback(k: &mut KernelAsm<'_>) -> Asm {
-    /// Arguments, from EBP on.
-    const INDEX: u32 = 0x08;
-    const ARGUMENT: u32 = 0x0C;
-    const LENGTH: u32 = 0x10;
-    const RESULT: u32 = 0x14;
-    const RESULT_LENGTH: u32 = 0x18;
-    /// Locals, below EBP: three saved registers, then these.
-    const OLD_STACK: u32 = 0x10;
-    const OLD_LIST: u32 = 0x14;
-    const NEW_STACK: u32 = 0x18;
-
     let thread = k.profile.thread;
     let leave = &mut k.a.create_label();
     let popped = &mut k.a.create_label();
@@ -61,33 +62,7 @@ fn user_mode_callback(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(eax, status::UNSUCCESSFUL)?;
     k.a.test(byte_ptr(ebx + trap_frame::SEG_CS), selector::MODE_MASK)?;
     k.a.je(*leave)?;
-    k.a.mov(edi, dword_ptr(ebx + trap_frame::HARDWARE_ESP))?;
-    k.a.mov(dword_ptr(ebp - OLD_STACK), edi)?;
-    k.a.mov(ecx, dword_ptr(ebp + LENGTH))?;
-    k.a.mov(esi, dword_ptr(ebp + ARGUMENT))?;
-    k.a.sub(edi, ecx)?;
-    k.a.and(edi, !3)?;
-    k.a.mov(dword_ptr(ebp - NEW_STACK), edi)?;
-    k.call(Routine::KiCopyToUser)?;
-    k.a.test(eax, eax)?;
-    k.a.jne(*leave)?;
-
-    // The dispatcher's frame, made here and copied.
-    k.a.mov(edi, dword_ptr(ebp - NEW_STACK))?;
-    k.a.push(0)?;
-    k.a.push(0)?;
-    k.a.push(dword_ptr(ebp + LENGTH))?;
-    k.a.push(edi)?;
-    k.a.push(dword_ptr(ebp + INDEX))?;
-    k.a.push(0)?;
-    k.a.sub(edi, callback_frame::SIZE)?;
-    k.a.mov(dword_ptr(ebp - NEW_STACK), edi)?;
-    k.a.mov(esi, esp)?;
-    k.a.mov(ecx, callback_frame::SIZE)?;
-    k.call(Routine::KiCopyToUser)?;
-    k.a.add(esp, callback_frame::SIZE)?;
-    k.a.test(eax, eax)?;
-    k.a.jne(*leave)?;
+    fill_stack(k, leave)?;
 
     k.a.mov(edx, dword_ptr(kpcr::TEB).fs())?;
     k.a.mov(eax, dword_ptr(edx + teb::EXCEPTION_LIST))?;
@@ -115,6 +90,37 @@ fn user_mode_callback(k: &mut KernelAsm<'_>) -> Asm {
     k.a.pop(ebx)?;
     k.a.pop(ebp)?;
     k.a.ret_1(0x14)
+}
+
+/// Puts the argument and the dispatcher's frame on ring 3's stack: EBX = frame. If that fails it leaves with a status.
+fn fill_stack(k: &mut KernelAsm<'_>, leave: &CodeLabel) -> Asm {
+    k.a.mov(edi, dword_ptr(ebx + trap_frame::HARDWARE_ESP))?;
+    k.a.mov(dword_ptr(ebp - OLD_STACK), edi)?;
+    k.a.mov(ecx, dword_ptr(ebp + LENGTH))?;
+    k.a.mov(esi, dword_ptr(ebp + ARGUMENT))?;
+    k.a.sub(edi, ecx)?;
+    k.a.and(edi, !3)?;
+    k.a.mov(dword_ptr(ebp - NEW_STACK), edi)?;
+    k.call(Routine::KiCopyToUser)?;
+    k.a.test(eax, eax)?;
+    k.a.jne(*leave)?;
+
+    // The dispatcher's frame, made here and copied.
+    k.a.mov(edi, dword_ptr(ebp - NEW_STACK))?;
+    k.a.push(0)?;
+    k.a.push(0)?;
+    k.a.push(dword_ptr(ebp + LENGTH))?;
+    k.a.push(edi)?;
+    k.a.push(dword_ptr(ebp + INDEX))?;
+    k.a.push(0)?;
+    k.a.sub(edi, callback_frame::SIZE)?;
+    k.a.mov(dword_ptr(ebp - NEW_STACK), edi)?;
+    k.a.mov(esi, esp)?;
+    k.a.mov(ecx, callback_frame::SIZE)?;
+    k.call(Routine::KiCopyToUser)?;
+    k.a.add(esp, callback_frame::SIZE)?;
+    k.a.test(eax, eax)?;
+    k.a.jne(*leave)
 }
 
 /// What the callback wanted drawn is drawn, with ring 3's stack (EBX = frame) out of the way of its result. The status in EAX

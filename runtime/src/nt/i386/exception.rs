@@ -206,24 +206,7 @@ fn protection_fault(k: &mut KernelAsm<'_>) -> Asm {
     raise_here(k)?;
 
     k.a.set_label(two_bytes)?;
-    k.call(Routine::KiFetchByte)?;
-    ranges(k, &PRIVILEGED_0F, privileged)?;
-    // LLDT and LTR are 0F00 /2 and /3, LGDT, LIDT and LMSW are 0F01 /2, /3 and /6.
-    for (opcode, extensions) in [(0x00, &[2, 3][..]), (0x01, &[2, 3, 6])] {
-        let other = &mut k.a.create_label();
-        k.a.cmp(al, opcode)?;
-        k.a.jne(*other)?;
-        k.call(Routine::KiFetchByte)?;
-        k.a.shr(eax, 3)?;
-        k.a.and(eax, 7)?;
-        for extension in extensions {
-            k.a.cmp(eax, *extension)?;
-            k.a.je(*privileged)?;
-        }
-        k.a.jmp(violation)?;
-        k.a.set_label(other)?;
-        k.a.nop()?;
-    }
+    two_byte_opcode(k, privileged)?;
     k.a.jmp(violation)?;
 
     k.a.set_label(privileged)?;
@@ -247,6 +230,31 @@ fn protection_fault(k: &mut KernelAsm<'_>) -> Asm {
     k.call(Routine::KiCopyFromUser)?;
     k.a.mov(eax, k.var(kernel::SCRATCH))?;
     k.a.ret()
+}
+
+/// Goes to `privileged` if the opcode behind 0Fh, at EBX, is one that ring 3 may not execute.
+fn two_byte_opcode(k: &mut KernelAsm<'_>, privileged: &CodeLabel) -> Asm {
+    let done = &mut k.a.create_label();
+    k.call(Routine::KiFetchByte)?;
+    ranges(k, &PRIVILEGED_0F, privileged)?;
+    // LLDT and LTR are 0F00 /2 and /3, LGDT, LIDT and LMSW are 0F01 /2, /3 and /6.
+    for (opcode, extensions) in [(0x00, &[2, 3][..]), (0x01, &[2, 3, 6])] {
+        let other = &mut k.a.create_label();
+        k.a.cmp(al, opcode)?;
+        k.a.jne(*other)?;
+        k.call(Routine::KiFetchByte)?;
+        k.a.shr(eax, 3)?;
+        k.a.and(eax, 7)?;
+        for extension in extensions {
+            k.a.cmp(eax, *extension)?;
+            k.a.je(*privileged)?;
+        }
+        k.a.jmp(*done)?;
+        k.a.set_label(other)?;
+        k.a.nop()?;
+    }
+    k.a.set_label(done)?;
+    k.a.nop()
 }
 
 /// Raises the exception in EDX at EIP, without parameters.

@@ -59,6 +59,49 @@ pub struct ServiceRoutine {
 }
 
 /// What runs in ring 3, and what the kernel has for it.
+///
+/// ```
+/// # fn example() -> Option<()> {
+/// use ntgate_gen::{Arch, Shape, read_list, stub};
+/// use ntgate_runtime::machine::{Exit, Machine, cpuid::Model};
+/// use ntgate_runtime::nt::{Kernel, Plan, PlannedService, Profile, Ring, Session, StubSet, SystemCallForm};
+///
+/// let list = b"NtCallbackReturn 3\nNtContinue 2\nNtRaiseException 3\nNtTerminateProcess 2\n";
+/// let read = read_list("a few", list).ok()?;
+/// let services = read.list.primary().services();
+/// let profile = Profile::by_name("winxp")?;
+/// let shape = *profile.shapes.first()?;
+///
+/// let mut plan = Plan::default();
+/// for (index, service) in services.iter().enumerate() {
+///     let args_bytes = service.arg_bytes(Arch::I386);
+///     plan.services.push(PlannedService { name: service.name().nt().to_owned(), args_bytes });
+///     plan.ssdt.push(index);
+///     plan.sspt.push(args_bytes as u8);
+/// }
+/// plan.sets.push(StubSet {
+///     label: shape.name().to_owned(),
+///     form: SystemCallForm::Code,
+///     ring: Ring::User,
+///     needs_sysenter: false,
+///     stubs: services.iter().map(|service| stub::build(shape, service, shape.default_encoding())).collect(),
+///     past_end: None,
+///     refusals: false,
+/// });
+///
+/// // push 7; push -1; mov edx,esp; mov eax,3; int 2Eh
+/// let mut session = Session::default();
+/// session.program = vec![0x6A, 7, 0x6A, 0xFF, 0x8B, 0xD4, 0xB8, 3, 0, 0, 0, 0xCD, 0x2E];
+/// let image = Kernel::new(profile).ok()?.session(&plan, &session).ok()?;
+///
+/// let mut machine = Machine::new(Model::by_name("pentium2")?, 8 << 20);
+/// machine.load(&image.elf).ok()?;
+/// assert_eq!(machine.run(1_000_000), Exit::Port(0));
+/// assert!(machine.console().ends_with(b"exit 00000007\n"));
+/// # Some(())
+/// # }
+/// # example().unwrap();
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Session {
