@@ -3,6 +3,7 @@
 //! Plain data and small accessors; what instructions do with it is in `exec`, `gate`, `task` and their neighbours.
 
 use super::cpuid::Model;
+use super::devices::Devices;
 use super::fault::{Exit, Fault, Stop, Vector};
 use super::flags::Flags;
 use super::memory::Memory;
@@ -181,7 +182,7 @@ pub(crate) struct Core {
     pub(crate) cr2: u64,
     pub(crate) cr3: u64,
     pub(crate) cr4: u32,
-    /// The task priority, 0 to 15, which holds back nothing: no interrupt comes from outside.
+    /// The task priority, 0 to 15. It holds back nothing: interrupts come from the 8259A only.
     pub(crate) cr8: u8,
     pub(crate) dr: [u64; 8],
     pub(crate) msrs: Msrs,
@@ -201,6 +202,14 @@ pub(crate) struct Core {
     /// No single-step trap after this instruction: `MOV SS` and `POP SS` hold it back (SDM vol. 3, 6.8.3), `INT n` and its
     /// kin clear TF on the way.
     pub(crate) shadow: bool,
+    /// No interrupt before the next instruction: `STI` and loads of SS hold it back (SDM vol. 3, 6.8.1 and 6.8.3).
+    pub(crate) inhibit: bool,
+    /// `HLT` was executed, and an interrupt can end it.
+    pub(crate) halted: bool,
+    /// Where the run loop is to look around, as a count of instructions: 0 as soon as the block is done.
+    pub(crate) pause: u64,
+    /// What interrupts from outside.
+    pub(crate) devices: Devices,
     /// How many instructions of the block were left when one stopped it, or branched out of it.
     pub(crate) left: usize,
     /// Details of `Stop::Fault`.

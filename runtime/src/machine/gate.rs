@@ -129,6 +129,7 @@ impl Core {
     /// [`Exit::TripleFault`], or what delivery needs and the machine does not have.
     pub(crate) fn deliver_fault(&mut self, fault: Fault) -> Result<(), Exit> {
         let address = self.ip;
+        self.halted = false;
         // Counts as an instruction, or a handler that faults at once would never use up a budget.
         self.retired += 1;
         let mut current = fault;
@@ -145,6 +146,12 @@ impl Core {
             let double = Fault { vector: Vector::DoubleFault, code: 0 };
             current = if doubles(current.vector, second.vector) { double } else { second };
         }
+    }
+
+    /// An interrupt from outside, between two instructions.
+    pub(crate) fn interrupt(&mut self, vector: u8) -> Flow {
+        self.retired += 1;
+        self.deliver(Event { vector, code: None, software: false, ext: EXT, rf: 0 })
     }
 
     /// `INT n`, `INT3` and `INTO`; EIP is that of the next instruction.
@@ -299,6 +306,7 @@ impl Core {
             self.return_same(ip, selector, code, 3, 0, wide)?;
         }
         self.load_flags(image, wide, before);
+        self.load_resume_flag(image, wide);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use super::block::Blocks;
 use super::core::{CR0_ET, CR0_PE, Core, DR_RESET, Msrs, TableRegister, seg};
 use super::cpuid::Model;
+use super::devices::Devices;
 use super::exec::sse;
 use super::fault::{Exit, Fault, Vector};
 use super::flags::Flags;
@@ -288,6 +289,10 @@ impl Core {
             context: 0,
             retired: 0,
             shadow: false,
+            inhibit: false,
+            halted: false,
+            pause: 0,
+            devices: Devices::default(),
             left: 0,
             fault: Fault { vector: Vector::InvalidOpcode, code: 0 },
             exit: None,

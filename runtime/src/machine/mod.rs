@@ -33,17 +33,19 @@
 //! * execution: `block` (decoded code), `op`, `exec` (one file an instruction family), `run` (the loop)
 //! * changes of privilege and mode: `descriptor`, `gate` (IDT and `IRET`), `far`, `task`, `long` (those in IA-32e mode),
 //!   `fastcall`, `mode`, `control`
-//! * around it: `ports`, `multiboot`, `machine`
+//! * around it: `ports`, `devices`, `multiboot`, `machine`
 //!
 //! What a guest does ends in an [`Exit`], never in a panic; what the machine does not have ends in
 //! [`Exit::Unsupported`], never in a guess.
 
 mod access;
 mod block;
+mod breakpoint;
 mod control;
 mod core;
 pub mod cpuid;
 mod descriptor;
+mod devices;
 mod exec;
 mod far;
 mod fastcall;

@@ -8,6 +8,7 @@ use object::elf::{EM_386, FileHeader32, PT_LOAD};
 use object::read::elf::{FileHeader, ProgramHeader};
 
 use super::core::{CR0_ET, CR0_PE, Core, DR_RESET, Msrs, TableRegister, reg, seg};
+use super::devices::Devices;
 use super::exec::sse;
 use super::flags;
 use super::segment::{Descriptor, Segment, Selector};
@@ -326,6 +327,7 @@ fn enter(core: &mut Core, entry: u32) {
     core.cr0 = CR0_PE | CR0_ET;
     (core.cr2, core.cr3, core.cr4) = (0, 0, 0);
     (core.dr, core.msrs, core.cr8) = (DR_RESET, Msrs::default(), 0);
+    (core.devices, core.halted, core.inhibit) = (Devices::default(), false, false);
     (core.xmm, core.mxcsr, core.fcw) = ([0; 16], sse::MXCSR_RESET, sse::FCW_RESET);
     core.flags.set(flags::ALWAYS);
     flat_segments(core);

@@ -1,5 +1,5 @@
 //! The I/O ports: a debug console at E9h and an exit port at F4h, as QEMU's `isa-debugcon` and `isa-debug-exit` (with
-//! `iosize=4`) have them, and nothing else.
+//! `iosize=4`) have them, and those of the devices.
 
 use super::core::{Core, seg};
 use super::descriptor::{BUSY, TSS_32};
@@ -48,7 +48,12 @@ impl Core {
             CONSOLE if W::BITS == 8 => W::cut(u64::from(CONSOLE)),
             // The console has byte registers only, and the exit port none that could be read.
             CONSOLE | EXIT..=EXIT_LAST => W::cut(0),
-            _ => W::cut(u64::MAX),
+            _ => match self.devices.read(port, self.retired) {
+                Some(value) if W::BITS == 8 => W::cut(value.into()),
+                // Wider reads take in the ports behind it, of which some answer nothing.
+                Some(value) => W::cut(u64::MAX << 8 | u64::from(value)),
+                None => W::cut(u64::MAX),
+            },
         }
     }
 
@@ -60,8 +65,17 @@ impl Core {
                 Ok(())
             }
             EXIT..=EXIT_LAST => Err(self.leave(Exit::Port(value.zx() as u32))),
-            _ => Ok(()),
+            _ => self.device_out(port, value.zx() as u8),
         }
+    }
+
+    /// Writes a device's port; only the byte at it counts.
+    #[cold]
+    fn device_out(&mut self, port: u16, value: u8) -> Flow {
+        let done = self.devices.write(port, value, self.retired);
+        // What interrupts next, or whether, may be different now.
+        self.pause = 0;
+        done.map_err(|what| self.unsupported(what))
     }
 
     /// Sends up to `most` bytes from `segment`:`offset` on to the console, as far as they lie in one page, and says how

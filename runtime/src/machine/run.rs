@@ -18,10 +18,19 @@ pub(crate) fn run(core: &mut Core, blocks: &mut Blocks, limit: u64) -> Exit {
         if core.retired >= limit {
             return Exit::Budget;
         }
-        let stop = if core.flags.system() & flags::TF != 0 {
+        if core.retired >= core.devices.next_event() {
+            core.devices.advance(core.retired);
+        }
+        let stop = if core.devices.is_pending() && core.flags.system() & flags::IF != 0 && !core.inhibit {
+            core.external_interrupt()
+        } else if core.halted {
+            core.wait(limit)
+        } else if core.inhibit || core.flags.system() & flags::TF != 0 || core.has_breakpoints() {
+            core.inhibit = false;
             single_step(core, blocks)
         } else {
-            run_blocks(core, blocks, limit)
+            core.pause = limit.min(core.devices.next_event());
+            run_blocks(core, blocks)
         };
         if let Err(exit) = after_stop(core, stop) {
             return exit;
@@ -30,8 +39,8 @@ pub(crate) fn run(core: &mut Core, blocks: &mut Blocks, limit: u64) -> Exit {
 }
 
 /// Runs blocks until something needs a look.
-fn run_blocks(core: &mut Core, blocks: &mut Blocks, limit: u64) -> Result<(), Stop> {
-    while core.retired < limit && !core.memory.has_stale() {
+fn run_blocks(core: &mut Core, blocks: &mut Blocks) -> Result<(), Stop> {
+    while core.retired < core.pause && !core.memory.has_stale() {
         let block = blocks.at_ip(core)?;
         core.block_ip = core.ip;
         core.ip = core.ip.wrapping_add(u64::from(block.len)) & core.ip_mask;
@@ -50,8 +59,31 @@ fn run_blocks(core: &mut Core, blocks: &mut Blocks, limit: u64) -> Result<(), St
     Ok(())
 }
 
-/// One instruction with EFLAGS.TF set before it: a #DB follows it, unless it was one that holds it back.
+impl Core {
+    /// Takes the interrupt that a device asks for.
+    fn external_interrupt(&mut self) -> Result<(), Stop> {
+        self.halted = false;
+        let vector = self.devices.acknowledge();
+        self.interrupt(vector)
+    }
+
+    /// Lets the time pass up to what ends a `HLT`, but not beyond `limit`.
+    fn wait(&mut self, limit: u64) -> Result<(), Stop> {
+        let next = self.devices.next_event();
+        if next == u64::MAX {
+            self.halted = false;
+            return Err(self.leave(Exit::Halted));
+        }
+        self.retired = next.min(limit);
+        Ok(())
+    }
+}
+
+/// One instruction, with what may come before and after it: a breakpoint; and with EFLAGS.TF set a #DB follows, unless it was
+/// an instruction that holds it back.
 fn single_step(core: &mut Core, blocks: &mut Blocks) -> Result<(), Stop> {
+    core.instruction_breakpoint()?;
+    let traced = core.flags.system() & flags::TF != 0;
     let block = blocks.at_ip(core)?;
     core.block_ip = core.ip;
     core.shadow = false;
@@ -66,7 +98,11 @@ fn single_step(core: &mut Core, blocks: &mut Blocks) -> Result<(), Stop> {
             }
         }
     }
-    if core.shadow {
+    if repeats && core.has_breakpoints() {
+        // The instruction's breakpoint has been dealt with until it is complete.
+        core.flags.change_system(0, flags::RF);
+    }
+    if core.shadow || !traced {
         return Ok(());
     }
     if repeats {

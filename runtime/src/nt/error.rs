@@ -83,6 +83,11 @@ pub enum BuildError {
         /// Index of the set.
         set: usize,
     },
+    /// A session's ntdll calls a service for which the plan has no stub in ring 3.
+    MissingService {
+        /// The service.
+        name: &'static str,
+    },
     /// Something is larger than the address range that the profile has for it.
     DoesNotFit {
         /// What it is.
@@ -115,6 +120,9 @@ impl fmt::Display for BuildError {
             Self::TooManySets { count, max } => write!(f, "{count} sets; an image holds {max}"),
             Self::TooManyStubs { set } => {
                 write!(f, "set {set} has more stubs than there are services")
+            }
+            Self::MissingService { name } => {
+                write!(f, "a session needs a stub of {name} in ring 3, and the plan has none")
             }
             Self::TooManyArguments { service } => {
                 write!(f, "service {service} pops more than `ret` can")

@@ -7,6 +7,8 @@
 //! machine and under QEMU, finds out by itself what the CPU can do, calls every stub of every set that the CPU can run, and
 //! writes one line of raw facts for each call to the debug console. It judges nothing.
 //!
+//! The 32-bit guest can also run a program of its own in ring 3, as a system would: a [`Session`].
+//!
 //! Each guest has its addresses in `profile`, the offsets of its structures in `layout`, and the facts of a log's records
 //! with the values to expect in `record`.
 
@@ -23,8 +25,8 @@ mod start;
 
 pub use error::BuildError;
 pub use i386::{
-    Image, Kernel, Plan, PlannedService, Profile, Refusal, SetLayout, StubSet, SystemCallForm, build, layout, profile,
-    record,
+    Gui, Image, Kernel, Plan, PlannedService, Profile, Refusal, ServiceRoutine, Session, SetLayout, StubSet,
+    SystemCallForm, build, layout, profile, record,
 };
 
 /// From where a set's stubs are called.

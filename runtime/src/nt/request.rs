@@ -4,3 +4,5 @@
 pub(crate) const REPORT: u32 = 0x4E54_0001;
 /// End the set, begin the next that runs in ring 3; does not come back when there is none.
 pub(crate) const NEXT_SET: u32 = 0x4E54_0002;
+/// Write dwords to the log: ECX = address, EDX = how many.
+pub(crate) const DUMP: u32 = 0x4E54_0003;

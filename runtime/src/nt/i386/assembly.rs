@@ -4,7 +4,8 @@ use iced_x86::code_asm::{AsmMemoryOperand, dword_ptr};
 
 use super::assembler;
 use super::data;
-use super::profile::Profile;
+use super::layout::shared;
+use super::profile::{Profile, SystemCallWay};
 use super::user::UserCode;
 
 pub(crate) use super::assembler::Asm;
@@ -60,7 +61,7 @@ pub(crate) enum Routine {
     KiInvalidSystemService,
     PsConvertToGuiThread,
     KiServiceExit,
-    KiServiceExitNoApc,
+    KiServiceExit2,
     KiServiceExitEdited,
     KiSystemCallExit,
     KiSystemCallExitKernel,
@@ -74,14 +75,54 @@ pub(crate) enum Routine {
     KiUnexpectedInterrupt(u8),
     KiGetTickCount,
     KiCallbackReturn,
+    KiSetLowWaitHighThread,
     KiRaiseAssertion,
+    KiRaiseSecurityCheckFailure,
     KiDebugService,
     KiGetTickCountHandler,
     KiCallbackReturnHandler,
+    KiSetLowWaitHighThreadHandler,
     KiDebugServiceHandler,
+    KiDebugPrint,
     KiUserFault,
+    KiUserException,
+    KiUserPageFault,
+    KiUserProtectionFault,
+    KiUserSelectorFault,
+    KiSystemServiceCheck,
+    KiSystemServiceChecked,
+    KeBugCheckAtExit,
+    KeBugCheckWithFrame,
+    KiFetchByte,
+    KiRaiseException,
+    KiDispatchException,
+    KiUnhandledException,
+    KiCopyFromUser,
+    KiCopyToUser,
+    KiCopyProbe,
+    KiCopyBytes,
+    KiCopyFault,
+    KeTrapFrameToContext,
+    KeContextToTrapFrame,
+    KiSaveDebugRegisters,
+    KiRestoreDebugRegisters,
+    KiInitializeUserApc,
+    KeTestAlertThread,
+    KeGdiFlushUserBatch,
+    KeUserModeCallback,
+    KiCallUserMode,
+    NtCallbackReturn,
+    NtContinue,
+    NtQueueApcThread,
+    NtRaiseException,
+    NtTerminateProcess,
+    NtTestAlert,
+    HalpInitializeClock,
+    HalpClockInterrupt,
+    KeUpdateSystemTime,
     KeBugCheck,
     KeBugCheckPrint,
+    KeBugCheckReport,
     NtgateEntry,
     NtgateService,
     NtgateUnusedService,
@@ -89,12 +130,16 @@ pub(crate) enum Routine {
     NtgateNextSet,
     NtgateNextSetLoop,
     NtgateSetUp,
+    NtgateSharedCall,
     NtgateRunKernelSet,
     NtgateWriteRecord,
     NtgateDirect,
     NtgatePrint,
     NtgatePrintHex,
     NtgatePrintShortHex,
+    NtgatePrintDwords,
+    NtgateDump,
+    NtgateQueueUserApc,
     NtgateDone,
 }
 
@@ -104,6 +149,7 @@ impl Routine {
         match self {
             Routine::KiTrap(vector) => format!("nt!KiTrap{vector:02X}"),
             Routine::KiUnexpectedInterrupt(index) => format!("nt!KiUnexpectedInterrupt{index}"),
+            Routine::HalpInitializeClock | Routine::HalpClockInterrupt => format!("hal!{self:?}"),
             named => format!("nt!{named:?}"),
         }
     }
@@ -123,6 +169,14 @@ impl KernelAsm<'_> {
     /// A kernel variable as an operand.
     pub(crate) fn var(&self, offset: u32) -> AsmMemoryOperand {
         dword_ptr(self.data(offset))
+    }
+
+    /// Address of what KiFastCallEntry pushes as the caller's EIP: in SharedUserData, where that has room for it.
+    pub(crate) fn system_call_return(&self) -> u32 {
+        match self.profile.way {
+            SystemCallWay::Sysenter => self.data(data::kernel::SYSTEM_CALL_RETURN),
+            _ => self.profile.shared_kernel + shared::SYSTEM_CALL_RETURN,
+        }
     }
 
     /// A fact of the current record as an operand.

@@ -7,10 +7,11 @@ use iced_x86::code_asm::{
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;
-use super::layout::{eflags, msr, port, selector, shared, trap_frame};
+use super::layout::{bugcheck, eflags, msr, port, selector, shared, trap_frame};
 use super::memory::MULTIBOOT_HEADER;
-use super::profile::Profile;
+use super::profile::{Profile, SystemCallWay};
 use super::report::print_literal;
+use super::shared_page;
 use crate::machine::cpuid::feature;
 use crate::machine::{CR0_PG, CR0_WP};
 
@@ -42,6 +43,8 @@ pub(crate) fn boot_code(profile: &Profile, page_directory: u32, startup: u32) ->
     a.mov(al, 0xFF)?;
     a.out(port::PIC1_DATA, al)?;
     a.out(port::PIC2_DATA, al)?;
+    // The loader's information says how much memory is behind the first megabyte, in kilobytes (Multiboot Specification, 3.3).
+    a.mov(esi, dword_ptr(ebx + 8))?;
     a.mov(eax, page_directory)?;
     a.mov(cr3, eax)?;
     a.mov(eax, cr0)?;
@@ -71,6 +74,9 @@ fn startup(k: &mut KernelAsm<'_>) -> Asm {
     let far = k.address(Routine::KiSystemStartupInNewCs);
     let stack = k.profile.base_frame();
     k.begin(Routine::KiSystemStartup)?;
+    k.a.shr(esi, 2)?;
+    k.a.add(esi, 0x100)?;
+    k.a.mov(dword_ptr(k.profile.shared_kernel + shared::NUMBER_OF_PHYSICAL_PAGES), esi)?;
     k.a.lgdt(fword_ptr(k.data(kernel::GDT_POINTER)))?;
     k.a.lidt(fword_ptr(k.data(kernel::IDT_POINTER)))?;
     k.a.mov(eax, selector::R0_DATA)?;
@@ -97,9 +103,34 @@ fn startup(k: &mut KernelAsm<'_>) -> Asm {
     k.call(Routine::KiGetCpuVendor)?;
     k.call(Routine::KiGetFeatureBits)?;
     k.call(Routine::KiLoadFastSyscallMachineSpecificRegisters)?;
-    k.a.mov(dword_ptr(k.profile.shared_kernel + shared::TEST_RET_INSTRUCTION), shared::RET)?;
+    shared_page::constants(k)?;
     print_header(k)?;
+    check_processor(k)?;
+    let proof = &mut k.a.create_label();
+    k.a.cmp(k.var(kernel::PROOF), 0)?;
+    k.a.jne(*proof)?;
+    // A session has one set; in a proof every set says what it needs when it begins.
+    k.a.mov(ebx, k.var(kernel::SETS))?;
+    k.call(Routine::NtgateSharedCall)?;
+    k.call(Routine::HalpInitializeClock)?;
+    k.a.set_label(proof)?;
     enter_ring3(k)
+}
+
+/// A system whose stubs execute `sysenter` needs a processor that does.
+fn check_processor(k: &mut KernelAsm<'_>) -> Asm {
+    if k.profile.way != SystemCallWay::Sysenter {
+        return Ok(());
+    }
+    let good = &mut k.a.create_label();
+    k.a.cmp(k.var(kernel::FAST_SYSTEM_CALL_DISABLE), 0)?;
+    k.a.je(*good)?;
+    k.a.mov(k.var(kernel::BUGCHECK), bugcheck::UNSUPPORTED_PROCESSOR)?;
+    // There is no frame that could be shown.
+    k.a.xor(ebp, ebp)?;
+    k.jmp(Routine::KeBugCheckPrint)?;
+    k.a.set_label(good)?;
+    k.a.nop()
 }
 
 /// The first two lines of the log.
@@ -143,7 +174,6 @@ fn enter_ring3(k: &mut KernelAsm<'_>) -> Asm {
     k.a.rep().stosd()?;
     for (field, value) in [
         (trap_frame::EXCEPTION_LIST, super::layout::kpcr::EXCEPTION_CHAIN_END),
-        (trap_frame::EIP, k.user.start),
         (trap_frame::SEG_CS, selector::R3_CODE),
         (trap_frame::EFLAGS, eflags::ALWAYS | eflags::IF),
         (trap_frame::HARDWARE_ESP, k.profile.user_stack),
@@ -154,6 +184,8 @@ fn enter_ring3(k: &mut KernelAsm<'_>) -> Asm {
     ] {
         k.a.mov(dword_ptr(ebp + field), value)?;
     }
+    k.a.mov(eax, k.var(kernel::START))?;
+    k.a.mov(dword_ptr(ebp + trap_frame::EIP), eax)?;
     k.jmp(Routine::Kei386EoiHelper)
 }
 
@@ -193,6 +225,7 @@ fn feature_bits(k: &mut KernelAsm<'_>) -> Asm {
     k.a.je(*done)?;
     k.a.mov(eax, 1)?;
     k.a.cpuid()?;
+    shared_page::processor_features(k)?;
     k.a.shr(edx, CPUID_SEP_BIT)?;
     k.a.and(edx, 1)?;
     signature(k)?;
@@ -201,6 +234,9 @@ fn feature_bits(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(k.var(kernel::CPU + cpu::STEPPING), ebx)?;
     k.a.mov(k.var(kernel::CPU + cpu::SEP), edx)?;
 
+    if !k.profile.uses_sysenter() {
+        k.a.jmp(*done)?;
+    }
     k.a.test(edx, edx)?;
     k.a.je(*done)?;
     // The Pentium Pro has the bit but not the instructions: family below 6, or 6 with model and stepping below 3.3

@@ -9,36 +9,64 @@ pub(crate) mod kernel {
 
     /// `KTHREAD` of the only thread.
     pub(crate) const THREAD: u32 = 0x000;
-    /// `KeServiceDescriptorTable`, two descriptors.
+    /// `KeServiceDescriptorTable`, four descriptors.
     pub(crate) const DESCRIPTOR_TABLE: u32 = 0x200;
-    /// `KeServiceDescriptorTableShadow`, two descriptors.
-    pub(crate) const DESCRIPTOR_TABLE_SHADOW: u32 = 0x220;
+    /// `KeServiceDescriptorTableShadow`, four descriptors.
+    pub(crate) const DESCRIPTOR_TABLE_SHADOW: u32 = 0x240;
     /// Operand of `lgdt`.
-    pub(crate) const GDT_POINTER: u32 = 0x240;
+    pub(crate) const GDT_POINTER: u32 = 0x280;
     /// Operand of `lidt`.
-    pub(crate) const IDT_POINTER: u32 = 0x248;
+    pub(crate) const IDT_POINTER: u32 = 0x288;
     /// Plan: text and length of the first line of the log.
-    pub(crate) const HEADER_TEXT: u32 = 0x250;
+    pub(crate) const HEADER_TEXT: u32 = 0x290;
     /// Plan: first set to run.
-    pub(crate) const SETS: u32 = 0x258;
+    pub(crate) const SETS: u32 = 0x298;
     /// Plan: end of the sets.
-    pub(crate) const SETS_END: u32 = 0x25C;
+    pub(crate) const SETS_END: u32 = 0x29C;
     /// `KiFastSystemCallDisable`: non-zero, the exit to ring 3 is `iretd`.
-    pub(crate) const FAST_SYSTEM_CALL_DISABLE: u32 = 0x260;
+    pub(crate) const FAST_SYSTEM_CALL_DISABLE: u32 = 0x2A0;
     /// `MmUserProbeAddress`.
-    pub(crate) const USER_PROBE_ADDRESS: u32 = 0x264;
+    pub(crate) const USER_PROBE_ADDRESS: u32 = 0x2A4;
     /// The set that runs, null before the first.
-    pub(crate) const CURRENT_SET: u32 = 0x268;
+    pub(crate) const CURRENT_SET: u32 = 0x2A8;
     /// Records written.
-    pub(crate) const RECORDS: u32 = 0x26C;
+    pub(crate) const RECORDS: u32 = 0x2AC;
     /// What CPUID told: family, model, stepping, SEP bit, and whether there is CPUID at all.
-    pub(crate) const CPU: u32 = 0x270;
+    pub(crate) const CPU: u32 = 0x2B0;
     /// An exception registration that is current while the kernel harness runs.
-    pub(crate) const REGISTRATION: u32 = 0x290;
+    pub(crate) const REGISTRATION: u32 = 0x2D0;
     /// What a bug check prints.
-    pub(crate) const BUGCHECK: u32 = 0x2A0;
+    pub(crate) const BUGCHECK: u32 = 0x2E0;
     /// Block of the kernel harness, see [`harness`](super::harness).
     pub(crate) const HARNESS: u32 = 0x300;
+    /// Where a fast system call returns to on systems that do not keep it in SharedUserData.
+    pub(crate) const SYSTEM_CALL_RETURN: u32 = 0x380;
+    /// First instruction of ring 3.
+    pub(crate) const START: u32 = 0x384;
+    /// Non-zero in a proof: faults of ring 3 are recorded and the harness goes on.
+    pub(crate) const PROOF: u32 = 0x388;
+    /// `ntdll!KiUserExceptionDispatcher`.
+    pub(crate) const EXCEPTION_DISPATCHER: u32 = 0x38C;
+    /// `ntdll!KiUserApcDispatcher`.
+    pub(crate) const APC_DISPATCHER: u32 = 0x390;
+    /// `ntdll!KiUserCallbackDispatcher`.
+    pub(crate) const CALLBACK_DISPATCHER: u32 = 0x394;
+    /// End of the stack for a GUI thread; 0 if there is no GUI, 1 if there is no memory for it.
+    pub(crate) const GUI_STACK: u32 = 0x398;
+    /// Non-zero: the clock is to tick.
+    pub(crate) const CLOCK: u32 = 0x39C;
+    /// The four parameters of a bug check.
+    pub(crate) const PARAMETERS: u32 = 0x3A0;
+    /// One dword for whoever needs it.
+    pub(crate) const SCRATCH: u32 = 0x3B0;
+    /// `KAPC`s, free where `Inserted` is clear.
+    pub(crate) const APCS: u32 = 0x400;
+    /// Their end.
+    pub(crate) const APCS_END: u32 = APCS + 16 * super::super::layout::apc::SIZE;
+    /// A `CONTEXT` on its way. Before it is room for what goes before one.
+    pub(crate) const CONTEXT: u32 = 0x800;
+    /// An `EXCEPTION_RECORD` on its way.
+    pub(crate) const EXCEPTION_RECORD: u32 = 0xB00;
     /// Texts of the kernel's own log lines.
     pub(crate) const TEXTS: u32 = PAGE;
     /// Two hex digits for each byte value.

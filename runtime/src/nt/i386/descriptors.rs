@@ -1,7 +1,7 @@
 //! The descriptor tables of NT: global descriptors and gates as the CPU reads them.
 
 use super::layout::{PAGE, selector, tss, vector};
-use super::profile::Profile;
+use super::profile::{Limit, Profile};
 use super::traps::{Gate, gate};
 
 /// Bytes of the GDT: 128 descriptors.
@@ -9,6 +9,9 @@ pub(crate) const GDT_SIZE: u32 = 0x400;
 
 /// Bytes of the IDT.
 pub(crate) const IDT_SIZE: u32 = 8 * vector::COUNT;
+
+/// Attribute of a gate: a present interrupt gate of 32 bits, privilege level 0.
+pub(crate) const INTERRUPT: u32 = 0x8E00;
 
 /// Type and access byte of a segment descriptor (Intel SDM volume 3, 3.4.5).
 mod access {
@@ -69,7 +72,11 @@ pub(crate) fn gdt(profile: &Profile) -> Vec<u64> {
     set(selector::R3_CODE, segment(0, 0xF_FFFF, CODE | RING3, flags::PAGES_32));
     set(selector::R3_DATA, segment(0, 0xF_FFFF, DATA | RING3, flags::PAGES_32));
     set(selector::TSS, segment(profile.tss, tss::SIZE - 1, TSS, 0));
-    set(selector::R0_PCR, segment(profile.kpcr, 1, DATA, flags::PAGES_32));
+    let (limit, unit) = match profile.kpcr_limit {
+        Limit::Bytes(limit) => (limit, flags::BYTES_32),
+        Limit::Pages(limit) => (limit, flags::PAGES_32),
+    };
+    set(selector::R0_PCR, segment(profile.kpcr, limit, DATA, unit));
     set(selector::R3_TEB, segment(profile.teb, PAGE - 1, DATA_ACCESSED | RING3, flags::BYTES_32));
     set(selector::VDM, segment(0x400, 0xFFFF, DATA | RING3, flags::BYTES_16));
     set(selector::DF_TSS, task(profile.double_fault_tss()));
@@ -78,12 +85,10 @@ pub(crate) fn gdt(profile: &Profile) -> Vec<u64> {
 }
 
 /// The IDT (ReactOS `ntoskrnl/ke/i386/trap.s`). `address` gives the address of a routine.
-pub(crate) fn idt(address: impl Fn(super::assembly::Routine) -> u32) -> Vec<u64> {
-    /// Present interrupt gate, 32 bits, privilege level 0.
-    const INTERRUPT: u32 = 0x8E00;
+pub(crate) fn idt(profile: &Profile, address: impl Fn(super::assembly::Routine) -> u32) -> Vec<u64> {
     /// Present task gate.
     const TASK: u32 = 0x8500;
-    let descriptor = |number| match gate(number) {
+    let descriptor = |number| match gate(profile, number) {
         Gate::Interrupt { routine, dpl } => gate_descriptor(address(routine), selector::R0_CODE, INTERRUPT | dpl << 13),
         Gate::Task { selector } => gate_descriptor(0, selector, TASK),
     };

@@ -4,23 +4,25 @@
 //! which follows Windows Server 2003). Two stores are as in its later C version: EAX goes into the frame, and the link
 //! to the previous frame is written on both paths.
 //!
-//! Left out is what nothing in this guest can ask for: the debug registers of a thread that is being debugged
-//! (`DebugActive`, and their reload where the frame's Dr7 has bits set), virtual-8086 frames, the GUI's batch of drawing
-//! calls, and the #UD that NT raises in ring 3 when a fast call finds a stack that is not the thread's.
+//! Left out is what nothing in this guest can ask for: virtual-8086 frames, and the #UD that NT raises in ring 3 when a fast call
+//! finds a stack that is not the thread's.
 
 use iced_x86::code_asm::{
     AsmRegister32, bl, byte_ptr, cl, cx, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs, word_ptr,
 };
 
+use super::apc;
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;
-use super::layout::{eflags, kpcr, mode, selector, service_table, shared, status, trap_frame, tss};
+use super::debug;
+use super::layout::{bugcheck, eflags, kpcr, mode, selector, service_table, status, teb, trap_frame, tss};
 
 /// Emits all of this file.
 pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
     system_service(k)?;
     fast_call_entry(k)?;
     dispatch(k)?;
+    exit_checks(k)?;
     unexpected_range(k)?;
     service_exit(k)?;
     edited_frame_exit(k)
@@ -63,7 +65,7 @@ fn system_service(k: &mut KernelAsm<'_>) -> Asm {
 /// SharedUserData, the one of systems before Windows XP SP2 knows that it is in the shared page. Of each a second
 /// form, in which KiTrap01 goes on when the user was single-stepping.
 fn fast_call_entry(k: &mut KernelAsm<'_>) -> Asm {
-    let shared_return = k.profile.shared_kernel + shared::SYSTEM_CALL_RETURN;
+    let shared_return = k.system_call_return();
     let code_return = k.profile.shared_code_return();
     for (routine, single_step) in [(Routine::KiFastCallEntry, false), (Routine::KiFastCallEntryWithSingleStep, true)] {
         k.begin(routine)?;
@@ -145,6 +147,7 @@ fn link_and_mark(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(dword_ptr(esi + thread.trap_frame), ebp)?;
     k.a.and(dword_ptr(ebp + trap_frame::DR7), 0)?;
     k.a.mov(dword_ptr(ebp + trap_frame::EAX), eax)?;
+    debug::save(k)?;
     debug_header(k, edx)
 }
 
@@ -167,7 +170,7 @@ fn dispatch(k: &mut KernelAsm<'_>) -> Asm {
     k.begin(Routine::KiSystemServiceRepeat)?;
     k.a.mov(edi, eax)?;
     k.a.shr(edi, service_table::SHIFT)?;
-    k.a.and(edi, service_table::MASK)?;
+    k.a.and(edi, k.profile.table_mask)?;
     k.a.mov(ecx, edi)?;
     k.a.mov(esi, dword_ptr(kpcr::CURRENT_THREAD).fs())?;
     k.a.add(edi, dword_ptr(esi + thread.service_table))?;
@@ -175,6 +178,7 @@ fn dispatch(k: &mut KernelAsm<'_>) -> Asm {
     k.a.and(eax, service_table::NUMBER_MASK)?;
     k.a.cmp(eax, dword_ptr(edi + service_table::LIMIT))?;
     k.jae(Routine::KiBBTUnexpectedRange)?;
+    flush_batch(k)?;
     k.a.inc(dword_ptr(k.profile.system_calls_counter).fs())?;
 
     k.a.mov(esi, edx)?;
@@ -195,6 +199,11 @@ fn dispatch(k: &mut KernelAsm<'_>) -> Asm {
 
     k.begin(Routine::KiSystemServiceReturn)?;
     k.a.mov(esp, ebp)?;
+    if k.profile.checks_exit {
+        k.a.test(byte_ptr(ebp + trap_frame::SEG_CS), selector::MODE_MASK)?;
+        k.jne(Routine::KiSystemServiceCheck)?;
+        k.begin(Routine::KiSystemServiceChecked)?;
+    }
     k.a.mov(ecx, dword_ptr(kpcr::CURRENT_THREAD).fs())?;
     k.a.mov(edx, dword_ptr(ebp + trap_frame::EDX))?;
     k.a.mov(dword_ptr(ecx + thread.trap_frame), edx)?;
@@ -206,6 +215,61 @@ fn dispatch(k: &mut KernelAsm<'_>) -> Asm {
     k.je(Routine::KiSystemServiceCopyArguments)?;
     k.a.mov(eax, status::ACCESS_VIOLATION)?;
     k.jmp(Routine::KiSystemServiceReturn)
+}
+
+/// Before a service of win32k the drawing calls that ring 3 has gathered are made. ECX = offset of the table; EAX, EDX and EDI
+/// stay.
+fn flush_batch(k: &mut KernelAsm<'_>) -> Asm {
+    let skip = &mut k.a.create_label();
+    k.a.cmp(ecx, service_table::TEST)?;
+    k.a.jne(*skip)?;
+    k.a.mov(ecx, dword_ptr(kpcr::TEB).fs())?;
+    k.a.cmp(dword_ptr(ecx + teb::GDI_BATCH_COUNT), 0)?;
+    k.a.je(*skip)?;
+    k.a.push(eax)?;
+    k.a.push(edx)?;
+    k.call(Routine::KeGdiFlushUserBatch)?;
+    k.a.pop(edx)?;
+    k.a.pop(eax)?;
+    k.a.set_label(skip)?;
+    k.a.nop()
+}
+
+/// What may not be when a service of ring 3 is over: a raised interrupt level, and APCs that are disabled. EAX = status, EBP =
+/// frame.
+fn exit_checks(k: &mut KernelAsm<'_>) -> Asm {
+    if !k.profile.checks_exit {
+        return Ok(());
+    }
+    let thread = k.profile.thread;
+    let apcs = &mut k.a.create_label();
+    k.begin(Routine::KiSystemServiceCheck)?;
+    k.a.movzx(ecx, byte_ptr(kpcr::IRQL).fs())?;
+    k.a.mov(edx, bugcheck::IRQL_GT_ZERO_AT_SYSTEM_SERVICE)?;
+    k.a.test(ecx, ecx)?;
+    k.jne(Routine::KeBugCheckAtExit)?;
+    k.a.mov(esi, dword_ptr(kpcr::CURRENT_THREAD).fs())?;
+    k.a.movzx(ecx, byte_ptr(esi + thread.apc_state_index))?;
+    k.a.mov(edx, bugcheck::APC_INDEX_MISMATCH)?;
+    k.a.test(ecx, ecx)?;
+    k.jne(Routine::KeBugCheckAtExit)?;
+    k.a.cmp(dword_ptr(esi + thread.apc_disable), 0)?;
+    k.a.jne(*apcs)?;
+    k.jmp(Routine::KiSystemServiceChecked)?;
+    k.a.set_label(apcs)?;
+    k.a.nop()?;
+
+    // The service's number, the level or index, and how often APCs were disabled.
+    k.begin(Routine::KeBugCheckAtExit)?;
+    k.a.mov(esi, dword_ptr(kpcr::CURRENT_THREAD).fs())?;
+    k.a.mov(esi, dword_ptr(esi + thread.apc_disable))?;
+    k.a.mov(edi, dword_ptr(ebp + trap_frame::EAX))?;
+    k.a.mov(k.var(kernel::PARAMETERS), edi)?;
+    k.a.mov(k.var(kernel::PARAMETERS + 4), ecx)?;
+    k.a.mov(k.var(kernel::PARAMETERS + 8), esi)?;
+    k.a.mov(eax, edx)?;
+    k.a.xor(ebx, ebx)?;
+    k.jmp(Routine::KeBugCheckWithFrame)
 }
 
 /// Number out of range: EBX = number, ECX = offset of the table, EDX = first argument.
@@ -239,12 +303,7 @@ fn unexpected_range(k: &mut KernelAsm<'_>) -> Asm {
     k.a.jle(back)?;
     k.begin(Routine::KiInvalidSystemService)?;
     k.a.mov(eax, status::INVALID_SYSTEM_SERVICE)?;
-    k.jmp(Routine::KiSystemServiceReturn)?;
-
-    // There is no win32k: nothing to convert to.
-    k.begin(Routine::PsConvertToGuiThread)?;
-    k.a.mov(eax, status::ACCESS_DENIED)?;
-    k.a.ret()
+    k.jmp(Routine::KiSystemServiceReturn)
 }
 
 /// EAX = status, EBP = ESP = frame.
@@ -252,15 +311,9 @@ fn service_exit(k: &mut KernelAsm<'_>) -> Asm {
     let thread = k.profile.thread;
     k.begin(Routine::KiServiceExit)?;
     k.a.cli()?;
-    k.a.test(byte_ptr(ebp + trap_frame::SEG_CS), selector::MODE_MASK)?;
-    k.je(Routine::KiServiceExitNoApc)?;
-    k.a.mov(ebx, dword_ptr(kpcr::CURRENT_THREAD).fs())?;
-    k.a.mov(byte_ptr(ebx + thread.alerted), 0)?;
-    k.a.cmp(byte_ptr(ebx + thread.user_apc_pending), 0)?;
-    k.je(Routine::KiServiceExitNoApc)?;
-    deliver_user_apc(k)?;
+    apc::deliver(k, Routine::KiServiceExit, true)?;
+    debug::restore(k)?;
 
-    k.begin(Routine::KiServiceExitNoApc)?;
     k.a.mov(edx, dword_ptr(ebp + trap_frame::EXCEPTION_LIST))?;
     k.a.mov(dword_ptr(kpcr::EXCEPTION_LIST).fs(), edx)?;
     k.a.mov(ecx, dword_ptr(ebp + trap_frame::PREVIOUS_PREVIOUS_MODE))?;
@@ -300,25 +353,6 @@ fn service_exit(k: &mut KernelAsm<'_>) -> Asm {
     k.a.pop(ecx)?;
     k.a.popfd()?;
     k.a.jmp(edx)
-}
-
-/// Hands a complete frame to the APC code, then looks again. EAX = status survives in the frame.
-fn deliver_user_apc(k: &mut KernelAsm<'_>) -> Asm {
-    let thread = k.profile.thread;
-    k.a.mov(dword_ptr(ebp + trap_frame::EAX), eax)?;
-    k.a.mov(dword_ptr(ebp + trap_frame::SEG_FS), selector::R3_TEB)?;
-    k.a.mov(dword_ptr(ebp + trap_frame::SEG_DS), selector::R3_DATA)?;
-    k.a.mov(dword_ptr(ebp + trap_frame::SEG_ES), selector::R3_DATA)?;
-    k.a.mov(dword_ptr(ebp + trap_frame::SEG_GS), 0)?;
-    k.a.sti()?;
-    k.call(Routine::KiDeliverApc)?;
-    k.a.mov(eax, dword_ptr(ebp + trap_frame::EAX))?;
-    k.jmp(Routine::KiServiceExit)?;
-
-    // Nothing queues APCs in this guest, so all that can be pending is the flag.
-    k.begin(Routine::KiDeliverApc)?;
-    k.a.mov(byte_ptr(ebx + thread.user_apc_pending), 0)?;
-    k.a.ret()
 }
 
 /// A frame that was edited to go elsewhere: the real CS and ESP are in TempSegCs and TempEsp.

@@ -18,7 +18,10 @@ use super::start::{CallTable, Starts};
 use super::stubs::GAP;
 use super::system;
 use super::user::UserCode;
-use super::{BuildError, Image, Plan, SetLayout, Symbol, boot, dispatch, report, sets, symbols, traps};
+use super::{
+    BuildError, Gui, Image, Plan, Session, SetLayout, Symbol, apc, boot, bugcheck, callback, clock, context, debug,
+    dispatch, exception, expected, gui, recovery, report, services, sets, symbols, traps, user_copy,
+};
 
 /// Sets an image can hold. A record could number more; their tables and stubs would crowd the address space.
 const MAX_SETS: usize = 0x1000;
@@ -61,17 +64,33 @@ impl Kernel {
     ///
     /// When the plan contradicts itself or does not fit the profile.
     pub fn image(&self, plan: &Plan) -> Result<Image, BuildError> {
+        let mut image = self.build(plan, None)?;
+        image.set_start(plan.start)?;
+        Ok(image)
+    }
+
+    /// The image of a proof, or of a session.
+    pub(super) fn build(&self, plan: &Plan, session: Option<&Session>) -> Result<Image, BuildError> {
         check(plan)?;
         let mut builder = Builder::new(self);
-        let services = builder.services(plan)?;
+        let services = builder.services(plan, session)?;
         builder.service_tables(plan, &services)?;
+        if session.is_none_or(|session| session.gui == Gui::Available) {
+            builder.shadow_table(plan, &services, session.is_none());
+        }
         for (index, set) in plan.sets.iter().enumerate() {
             builder.stubs(index, set)?;
         }
-        builder.call_tables(plan)?;
-        let mut image = builder.finish()?;
-        image.set_start(plan.start)?;
-        Ok(image)
+        match session {
+            None => builder.call_tables(plan)?,
+            Some(session) => builder.session(plan, session)?,
+        }
+        builder.finish()
+    }
+
+    /// The kernel's code.
+    pub(super) fn code(&self) -> &Assembled {
+        &self.code
     }
 
     /// Address of a routine.
@@ -128,6 +147,18 @@ fn assemble(profile: &Profile, user: &UserCode, known: &BTreeMap<Routine, u64>) 
     boot::emit(&mut k)?;
     dispatch::emit(&mut k)?;
     traps::emit(&mut k)?;
+    expected::emit(&mut k)?;
+    recovery::emit(&mut k)?;
+    exception::emit(&mut k)?;
+    context::emit(&mut k)?;
+    user_copy::emit(&mut k)?;
+    debug::emit(&mut k)?;
+    services::emit(&mut k)?;
+    apc::emit(&mut k)?;
+    callback::emit(&mut k)?;
+    gui::emit(&mut k)?;
+    clock::emit(&mut k)?;
+    bugcheck::emit(&mut k)?;
     report::emit(&mut k)?;
     sets::emit(&mut k)?;
     Ok(k.finish()?)
@@ -195,13 +226,19 @@ impl<'k> Builder<'k> {
     }
 
     /// One routine for each service; gives their addresses.
-    fn services(&mut self, plan: &Plan) -> Result<Vec<u32>, BuildError> {
+    fn services(&mut self, plan: &Plan, session: Option<&Session>) -> Result<Vec<u32>, BuildError> {
         let base = self.kernel.profile.kernel_services;
-        let record = u64::from(self.kernel.address(Routine::NtgateService));
+        // In a proof a service records its call.
+        let body = if session.is_some() { Routine::NtgateUnusedService } else { Routine::NtgateService };
+        let record = u64::from(self.kernel.address(body));
         let mut a = CodeAssembler::new(32)?;
         let mut addresses = Vec::with_capacity(plan.services.len());
         let mut address = base;
         for (index, service) in plan.services.iter().enumerate() {
+            if let Some(own) = session.and_then(|session| self.session_service(session, &service.name)) {
+                addresses.push(own);
+                continue;
+            }
             a.mov(eax, index as u32)?;
             a.call(record)?;
             // `mov` and `call` have five bytes each, `ret n` three, `ret` one.
@@ -226,7 +263,7 @@ impl<'k> Builder<'k> {
     fn service_tables(&mut self, plan: &Plan, services: &[u32]) -> Result<(), BuildError> {
         let base = self.kernel.profile.kernel_data;
         let unused = self.kernel.address(Routine::NtgateUnusedService);
-        let mut block = system::kernel_data(&self.kernel.profile, &self.kernel.code)?;
+        let mut block = system::kernel_data(&self.kernel.profile, &self.kernel.code, &self.kernel.user)?;
         for table in [kernel::DESCRIPTOR_TABLE, kernel::DESCRIPTOR_TABLE_SHADOW] {
             block.dword(table + service_table::BASE, base + kernel::SERVICE_TABLE);
             block.dword(table + service_table::LIMIT, plan.ssdt.len() as u32);
@@ -247,13 +284,12 @@ impl<'k> Builder<'k> {
                 self.data.extend_from_slice(&first.wrapping_add(k).to_le_bytes());
             }
         }
-        self.shadow_table(plan, services);
         Ok(())
     }
 
-    /// W32pServiceTable with the byte table behind it, W32pArgumentTable, and a thread that is a GUI thread from the start.
-    /// Without such services nothing changes.
-    fn shadow_table(&mut self, plan: &Plan, services: &[u32]) {
+    /// W32pServiceTable with the byte table behind it, W32pArgumentTable, and for a proof (`from_start`) a thread that is a
+    /// GUI thread from the start. Without such services nothing changes.
+    fn shadow_table(&mut self, plan: &Plan, services: &[u32], from_start: bool) {
         if plan.shadow_ssdt.is_empty() {
             return;
         }
@@ -272,7 +308,9 @@ impl<'k> Builder<'k> {
         block.dword(shadow + service_table::TEST + service_table::BASE, table);
         block.dword(shadow + service_table::TEST + service_table::LIMIT, plan.shadow_ssdt.len() as u32);
         block.dword(shadow + service_table::TEST + service_table::NUMBER, arguments);
-        block.dword(kernel::THREAD + profile.thread.service_table, profile.kernel_data + shadow);
+        if from_start {
+            block.dword(kernel::THREAD + profile.thread.service_table, profile.kernel_data + shadow);
+        }
         self.data = block.finish();
         for symbol in &mut self.symbols {
             if symbol.name == "nt!W32pServiceTable" {

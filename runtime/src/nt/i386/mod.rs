@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 00100000  boot code (physical = virtual)      80801000  kernel code, traps, system-call path
-//! 00401000  harness in ring 3                   80820000  one routine for each service
+//! 00401000  harness in ring 3, or a program     80820000  one routine for each service
 //! 00420000  call tables, read-only in ring 3    80A00000  kernel variables, service tables
 //! 7C956000  ntdll: stubs, KiFastSystemCall      80C00000  kernel stubs (Zw)
 //! 7C980000  stubs of the other sets             F7A01000  kernel stack
@@ -10,27 +10,52 @@
 //! 80036000  GDT, IDT                            FFDFF000  KPCR
 //! ```
 //!
-//! The addresses are those of [`profile::SRV2003`]; structures have the offsets of [`layout`]; the record's facts and the
-//! values to expect are in [`record`].
+//! The addresses are those of [`profile::SRV2003`]; a [`Profile`] says in what systems differ. Structures have the offsets of
+//! [`layout`]; the record's facts and the values to expect are in [`record`].
+//!
+//! The same kernel runs a proof ([`Kernel::image`]: every stub is called, every call recorded) and a session
+//! ([`Kernel::session`]: a program runs, and the kernel is a system to it). Its rooms:
+//!
+//! * the way in and out: `boot`, `dispatch`, `traps`, `debug`
+//! * what traps come to: `services` (vectors 2Ah to 2Dh), `exception`, `expected` (faults of the kernel that are none),
+//!   `recovery` (faults in a proof), `bugcheck`
+//! * what goes to ring 3 and comes back: `user_copy`, `context`, `apc`, `callback`, `gui`, `clock`, `shared_page`
+//! * ring 3: `user` and `harness` for proofs, `ntdll` for sessions
+//! * the proof's own: `sets`, `calls`, `report`
+//! * the image: `image`, `session`, `stubs`, `system`, `descriptors`, `symbols`
 
 use ntgate_gen::stub::Stub;
 
 use super::start::Starts;
 use super::{BuildError, Ring, Start, Symbol, assembly as assembler, block, memory, paging, start};
 
+mod apc;
 mod assembly;
 mod boot;
+mod bugcheck;
+mod callback;
 mod calls;
+mod clock;
+mod context;
 mod data;
+mod debug;
 mod descriptors;
 mod dispatch;
+mod exception;
+mod expected;
+mod gui;
 mod harness;
 mod image;
 pub mod layout;
+mod ntdll;
 pub mod profile;
 pub mod record;
+mod recovery;
 mod report;
+mod services;
+mod session;
 mod sets;
+mod shared_page;
 mod stubs;
 mod symbols;
 mod system;
@@ -38,9 +63,11 @@ mod system;
 mod tests;
 mod traps;
 mod user;
+mod user_copy;
 
 pub use image::Kernel;
 pub use profile::Profile;
+pub use session::{Gui, ServiceRoutine, Session};
 
 /// What one boot is to do.
 #[derive(Debug, Clone, Default)]

@@ -1,12 +1,12 @@
 //! The guest's steps between calls: opening and closing sets, choosing the way in, and the harness in ring 0.
 
-use iced_x86::code_asm::{byte_ptr, dword_ptr, eax, ebp, ebx, ecx, edx, esi, esp};
+use iced_x86::code_asm::{CodeLabel, byte_ptr, dword_ptr, eax, ebp, ebx, ecx, edx, esi, esp};
 
 use super::assembly::{Asm, KernelAsm, Routine};
+use super::bugcheck::leave;
 use super::data::{harness as block, kernel, set};
 use super::layout::{kpcr, mode, msr, selector, shared};
 use super::report::{clear_record, print_literal};
-use super::traps::leave;
 use super::{SystemCallForm, harness};
 
 /// Bytes below the frame of ring 3 at which the kernel harness starts each call: return address, PUSHAD, trap frame.
@@ -16,6 +16,7 @@ pub(crate) const KERNEL_STACK_USED: u32 = 4 + 32 + 4;
 pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
     next_set(k)?;
     set_up(k)?;
+    shared_call(k)?;
     run_kernel_set(k)?;
     direct_call(k)?;
     done(k)
@@ -78,17 +79,9 @@ fn print_text(k: &mut KernelAsm<'_>, field: u32) -> Asm {
 
 /// Prepares SharedUserData and the entry for the set at EBX, prints its first line. EBX and EBP stay.
 fn set_up(k: &mut KernelAsm<'_>) -> Asm {
-    let no_fast = &mut k.a.create_label();
     k.begin(Routine::NtgateSetUp)?;
-    shared_call(k)?;
+    k.call(Routine::NtgateSharedCall)?;
     k.a.push(ecx)?;
-    k.a.cmp(k.var(kernel::FAST_SYSTEM_CALL_DISABLE), 0)?;
-    k.a.jne(*no_fast)?;
-    k.a.mov(eax, edx)?;
-    k.a.mov(ecx, msr::SYSENTER_EIP)?;
-    k.a.xor(edx, edx)?;
-    k.a.wrmsr()?;
-    k.a.set_label(no_fast)?;
     print_text(k, set::BEGIN_TEXT)?;
     k.a.mov(eax, dword_ptr(k.profile.shared_kernel + shared::SYSTEM_CALL))?;
     k.call(Routine::NtgatePrintHex)?;
@@ -101,14 +94,35 @@ fn set_up(k: &mut KernelAsm<'_>) -> Asm {
     k.a.ret()
 }
 
-/// What the set at EBX expects at SharedUserData+300h. Gives EDX = the fast entry that fits, ECX = where it returns to.
+/// NtgateSharedCall: what the set at EBX expects at SharedUserData+300h, and the fast entry that fits it. Gives ECX = where
+/// that returns to.
 fn shared_call(k: &mut KernelAsm<'_>) -> Asm {
+    let no_fast = &mut k.a.create_label();
+    k.begin(Routine::NtgateSharedCall)?;
+    shared_fields(k)?;
+    k.a.cmp(k.var(kernel::FAST_SYSTEM_CALL_DISABLE), 0)?;
+    k.a.jne(*no_fast)?;
+    k.a.push(ecx)?;
+    k.a.mov(eax, edx)?;
+    k.a.mov(ecx, msr::SYSENTER_EIP)?;
+    k.a.xor(edx, edx)?;
+    k.a.wrmsr()?;
+    k.a.pop(ecx)?;
+    k.a.set_label(no_fast)?;
+    k.a.ret()
+}
+
+/// Fills the fields. Gives EDX = the fast entry that fits, ECX = where it returns to.
+fn shared_fields(k: &mut KernelAsm<'_>) -> Asm {
     let code = &mut k.a.create_label();
     let pointer_int = &mut k.a.create_label();
     let code_int = &mut k.a.create_label();
     let done = &mut k.a.create_label();
     let call = dword_ptr(k.profile.shared_kernel + shared::SYSTEM_CALL);
     let back = dword_ptr(k.profile.shared_kernel + shared::SYSTEM_CALL_RETURN);
+    let pushed = dword_ptr(k.system_call_return());
+    let keep_call = &mut k.a.create_label();
+    let keep_int = &mut k.a.create_label();
     let user = k.user;
 
     k.a.cmp(dword_ptr(ebx + set::FORM), SystemCallForm::Code as u32)?;
@@ -116,15 +130,20 @@ fn shared_call(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(edx, k.address(Routine::KiFastCallEntry))?;
     k.a.cmp(k.var(kernel::FAST_SYSTEM_CALL_DISABLE), 0)?;
     k.a.jne(*pointer_int)?;
+    unless_foreign(k, keep_call)?;
     k.a.mov(call, k.profile.fast_system_call)?;
+    k.a.set_label(keep_call)?;
     k.a.mov(ecx, k.profile.fast_system_call_ret())?;
-    k.a.mov(back, ecx)?;
+    k.a.mov(pushed, ecx)?;
     k.a.jmp(*done)?;
     k.a.set_label(pointer_int)?;
     // NT leaves SystemCallReturn alone when nobody will read it.
-    k.a.mov(call, k.profile.int_system_call)?;
     k.a.xor(ecx, ecx)?;
+    unless_foreign(k, keep_int)?;
+    k.a.mov(call, k.profile.int_system_call)?;
     k.a.mov(back, ecx)?;
+    k.a.set_label(keep_int)?;
+    k.a.nop()?;
     k.a.jmp(*done)?;
 
     k.a.set_label(code)?;
@@ -139,6 +158,15 @@ fn shared_call(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(call, user.shared_int[0])?;
     k.a.mov(back, user.shared_int[1])?;
     k.a.set_label(done)
+}
+
+/// A set that does not use SharedUserData+300h leaves alone what a system without a system call there has there.
+fn unless_foreign(k: &mut KernelAsm<'_>, keep: &mut CodeLabel) -> Asm {
+    if k.profile.has_shared_system_call() {
+        return Ok(());
+    }
+    k.a.cmp(dword_ptr(ebx + set::FORM), SystemCallForm::Unused as u32)?;
+    k.a.je(*keep)
 }
 
 /// The refusals enter the kernel where the stubs of the set at EBX do.

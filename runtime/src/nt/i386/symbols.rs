@@ -3,17 +3,22 @@
 use super::Symbol;
 use super::assembly::Assembled;
 use super::data::kernel;
-use super::profile::Profile;
+use super::profile::{Profile, SystemCallWay};
 use super::user::UserCode;
 
 /// Names of everything that is in every image of a profile.
 pub(crate) fn fixed(profile: &Profile, code: &Assembled, user: &UserCode) -> Vec<Symbol> {
     let mut symbols: Vec<Symbol> =
         code.addresses.iter().map(|(routine, at)| Symbol { name: routine.symbol(), address: *at as u32 }).collect();
-    for (name, address) in [
+    // Other systems have none; there the code is only for the stubs of those that do.
+    let fast = [
         ("ntdll!KiFastSystemCall", profile.fast_system_call),
         ("ntdll!KiFastSystemCallRet", profile.fast_system_call_ret()),
         ("ntdll!KiIntSystemCall", profile.int_system_call),
+    ];
+    let has_fast = matches!(profile.way, SystemCallWay::SharedPointer | SystemCallWay::Sysenter);
+    let fast = fast.into_iter().filter(|_| has_fast);
+    let all = [
         ("ntgate!Start", user.start),
         ("ntgate!Recovery", user.recovery),
         ("ntgate!Direct", user.direct),
@@ -39,9 +44,8 @@ pub(crate) fn fixed(profile: &Profile, code: &Assembled, user: &UserCode) -> Vec
         ("nt!MmUserProbeAddress", profile.kernel_data + kernel::USER_PROBE_ADDRESS),
         ("nt!KiFastSystemCallDisable", profile.kernel_data + kernel::FAST_SYSTEM_CALL_DISABLE),
         ("nt!NtgateRecord", profile.kernel_data + kernel::RECORD),
-    ] {
-        symbols.push(Symbol { name: name.to_owned(), address });
-    }
+    ];
+    symbols.extend(fast.chain(all).map(|(name, address)| Symbol { name: name.to_owned(), address }));
     symbols
 }
 

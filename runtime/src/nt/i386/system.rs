@@ -6,9 +6,10 @@ use super::assembly::{Assembled, Routine};
 use super::block::Block;
 use super::data::{harness, kernel};
 use super::descriptors::{GDT_SIZE, IDT_SIZE, gdt, idt};
-use super::layout::{PAGE, eflags, kpcr, mode, selector, service_table, shared, teb, tss};
+use super::layout::{PAGE, apc, eflags, kpcr, mode, selector, service_table, teb, tss};
 use super::memory::{Access, Region, page_tables};
 use super::profile::Profile;
+use super::shared_page;
 use super::user::UserCode;
 
 /// Every region that does not depend on the plan, except the kernel's variables.
@@ -18,7 +19,7 @@ pub(crate) fn regions(profile: &Profile, code: &Assembled, user: &UserCode) -> R
     if code.code.len() as u32 > profile.kernel_services - profile.kernel_text {
         return Err(BuildError::DoesNotFit { what: "kernel code" });
     }
-    let mut shared = Region::new(profile.shared_kernel, shared_data(profile), PAGE, Access::KernelWrite);
+    let mut shared = Region::new(profile.shared_kernel, shared_page::content(profile), PAGE, Access::KernelWrite);
     shared.alias = Some((profile.shared_user.into(), Access::User));
     Ok(vec![
         Region::new(profile.kernel_text, code.code.clone(), 0, Access::Kernel),
@@ -44,7 +45,7 @@ fn tables(profile: &Profile, at: &dyn Fn(Routine) -> u32) -> Vec<u8> {
     for (index, descriptor) in gdt(profile).into_iter().enumerate() {
         block.put(8 * index as u32, &descriptor.to_le_bytes());
     }
-    for (index, descriptor) in idt(at).into_iter().enumerate() {
+    for (index, descriptor) in idt(profile, at).into_iter().enumerate() {
         block.put(profile.idt - base + 8 * index as u32, &descriptor.to_le_bytes());
     }
     block.finish()
@@ -102,21 +103,6 @@ fn processor(profile: &Profile) -> Vec<u8> {
     block.finish()
 }
 
-/// `KUSER_SHARED_DATA`, without what the guest decides at boot.
-fn shared_data(profile: &Profile) -> Vec<u8> {
-    let mut block = Block::new(PAGE);
-    // 15.625 ms a tick, in 1/2^24 ms.
-    block.dword(shared::TICK_COUNT_MULTIPLIER, 0x0FA0_0000);
-    for (index, unit) in profile.system_root.encode_utf16().enumerate() {
-        block.put(shared::NT_SYSTEM_ROOT + 2 * index as u32, &unit.to_le_bytes());
-    }
-    block.dword(shared::NT_PRODUCT_TYPE, profile.product_type);
-    block.byte(shared::PRODUCT_TYPE_IS_VALID, 1);
-    block.dword(shared::NT_MAJOR_VERSION, profile.major_version);
-    block.dword(shared::NT_MINOR_VERSION, profile.minor_version);
-    block.finish()
-}
-
 /// The thread's TEB, no more than its `NT_TIB`.
 fn thread_block(profile: &Profile) -> Vec<u8> {
     let mut block = Block::new(PAGE);
@@ -124,6 +110,7 @@ fn thread_block(profile: &Profile) -> Vec<u8> {
     block.dword(teb::STACK_BASE, profile.user_stack);
     block.dword(teb::STACK_LIMIT, profile.user_stack - profile.user_stack_pages * PAGE);
     block.dword(teb::SELF, profile.teb);
+    block.dword(teb::PEB, profile.peb);
     block.finish()
 }
 
@@ -136,7 +123,7 @@ fn user_block(profile: &Profile, user: &UserCode) -> Vec<u8> {
 }
 
 /// The kernel's variables: thread, descriptor tables, texts, digits. The plan's part is still zero.
-pub(crate) fn kernel_data(profile: &Profile, code: &Assembled) -> Result<Block, BuildError> {
+pub(crate) fn kernel_data(profile: &Profile, code: &Assembled, user: &UserCode) -> Result<Block, BuildError> {
     if code.texts.len() as u32 > kernel::HEX - kernel::TEXTS {
         return Err(BuildError::DoesNotFit { what: "texts of the kernel" });
     }
@@ -145,7 +132,13 @@ pub(crate) fn kernel_data(profile: &Profile, code: &Assembled) -> Result<Block, 
     let mut block = Block::new(kernel::END);
     block.dword(kernel::THREAD + thread.initial_stack, profile.initial_stack);
     block.dword(kernel::THREAD + thread.teb, profile.teb);
+    block.dword(kernel::THREAD + thread.stack_limit, profile.initial_stack - profile.kernel_stack_pages * PAGE);
     block.byte(kernel::THREAD + thread.previous_mode, mode::USER);
+    for head in [thread.apc_state, thread.apc_state + apc::USER_QUEUE] {
+        let head = kernel::THREAD + head;
+        block.dword(head, base + head);
+        block.dword(head + 4, base + head);
+    }
     block.dword(kernel::THREAD + thread.service_table, base + kernel::DESCRIPTOR_TABLE);
     let shadow = kernel::DESCRIPTOR_TABLE_SHADOW + service_table::TEST;
     block.dword(shadow + service_table::BASE, base + kernel::W32P_SERVICE_TABLE);
@@ -158,6 +151,8 @@ pub(crate) fn kernel_data(profile: &Profile, code: &Assembled) -> Result<Block, 
         block.dword(pointer + 2, address);
     }
     block.dword(kernel::USER_PROBE_ADDRESS, profile.user_probe_address);
+    block.dword(kernel::START, user.start);
+    block.dword(kernel::PROOF, 1);
     block.dword(kernel::REGISTRATION, kpcr::EXCEPTION_CHAIN_END);
     block.put(kernel::TEXTS, &code.texts);
     for byte in 0..=255u32 {

@@ -2,6 +2,7 @@
 
 use iced_x86::{Code, Instruction, Mnemonic, OpKind};
 
+use super::super::super::breakpoint;
 use super::super::super::core::{CR0_EM, CR0_MP, CR0_TS, CR4_TSD, Core, DR6_ALWAYS, DR7_ALWAYS, reg};
 use super::super::super::fault::Flow;
 use super::super::super::op::{After, Op, Run, run};
@@ -11,8 +12,6 @@ use super::msr;
 
 /// The bits of DR6 that can be written: B0 to B3, BD, BS, BT.
 const DR6_WRITABLE: u64 = 0xE00F;
-/// The bits of DR7 that switch something on: L0 to G3 and GD.
-const DR7_ENABLES: u64 = 0x20FF;
 /// The bits of DR7 that are always clear.
 const DR7_CLEAR: u64 = 0xD800;
 
@@ -74,9 +73,10 @@ fn write_dr<W: Width>(core: &mut Core, op: &Op) -> Flow {
     match op.imm {
         4 | 6 => core.dr[6] = value & DR6_WRITABLE | DR6_ALWAYS,
         5 | 7 => {
-            if value & DR7_ENABLES != 0 {
-                return Err(core.unsupported("debug-register breakpoint"));
+            if !breakpoint::is_supported(value) {
+                return Err(core.unsupported("debug-register breakpoint on data"));
             }
+            core.pause = 0;
             core.dr[7] = value & !DR7_CLEAR | DR7_ALWAYS;
         }
         n => core.dr[(n & 3) as usize] = value,

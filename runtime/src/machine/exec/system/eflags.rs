@@ -3,12 +3,12 @@
 use iced_x86::{Code, Instruction};
 
 use super::super::super::core::Core;
-use super::super::super::fault::Flow;
+use super::super::super::fault::{Flow, Stop};
 use super::super::super::flags;
 use super::super::super::op::{After, Op, run};
 use super::super::super::width::Width;
 
-/// What `POPF` and `IRET` can change at all. RF is not kept: no instruction breakpoint of this machine could see it. VIF
+/// What `POPF` and `IRET` can change at all. RF is not among them; `IRET` takes care of it (`breakpoint`). VIF
 /// and VIP belong to the virtual-8086 extensions, which it does not have.
 const LOADABLE: u32 =
     flags::ARITHMETIC | flags::TF | flags::IF | flags::DF | flags::IOPL | flags::NT | flags::AC | flags::ID;
@@ -36,6 +36,9 @@ impl Core {
         }
         // The arithmetic flags are in every mask, so the others are all that can stay.
         self.flags.set(before & !mask | image & mask);
+        if self.devices.is_pending() {
+            self.pause = 0;
+        }
         self.alignment_changed(before);
     }
 }
@@ -63,10 +66,17 @@ fn cli(core: &mut Core, _: &Op) -> Flow {
     Ok(())
 }
 
-/// `STI`. That it holds back interrupts for one more instruction has no effect yet: nothing interrupts from outside.
+/// `STI`: where it changes something, interrupts wait for one more instruction.
 fn sti(core: &mut Core, _: &Op) -> Flow {
     allow_interrupt_flag(core)?;
+    if core.flags.system() & flags::IF != 0 {
+        return Ok(());
+    }
     core.flags.change_system(0, flags::IF);
+    if core.devices.is_pending() {
+        (core.inhibit, core.pause) = (true, 0);
+        return Err(Stop::Leave);
+    }
     Ok(())
 }
 

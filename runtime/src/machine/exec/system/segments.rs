@@ -39,6 +39,7 @@ fn load_mem(core: &mut Core, op: &Op) -> Flow {
 fn load(core: &mut Core, register: u8, selector: u16) -> Flow {
     core.load_segment(register, Selector(selector))?;
     core.shadow |= register == seg::SS;
+    core.inhibit |= register == seg::SS;
     Ok(())
 }
 

@@ -401,7 +401,8 @@ fn debug_registers() {
     let values = [Ecx, Edx, Esi].map(|r| world.register(r));
     assert_eq!(values, [0x1234, 0x400, 0xFFFF_0FF0]);
     let mut world = World::new();
-    world.machine.set_register(Eax, 1);
+    // A breakpoint on writes.
+    world.machine.set_register(Eax, 0x1_0001);
     assert!(matches!(world.run(&[0x0F, 0x23, 0xF8]), Exit::Unsupported { .. }));
 }
 

@@ -5,6 +5,7 @@ use iced_x86::{Code, Instruction, Mnemonic, OpKind};
 use super::super::super::core::{Core, seg};
 use super::super::super::far::Far;
 use super::super::super::fault::{Exit, Flow, Stop, Vector};
+use super::super::super::flags;
 use super::super::super::op::{After, Op, run};
 use super::super::super::run::DR6_BS;
 use super::super::super::segment::Selector;
@@ -138,10 +139,15 @@ fn swapgs(core: &mut Core, _: &Op) -> Flow {
     core.swapgs()
 }
 
-/// There is no interrupt controller, so nothing ends a halt but the host.
+/// Only an interrupt ends it: without one to come, the run.
 fn hlt(core: &mut Core, _: &Op) -> Flow {
     core.privileged()?;
-    Err(core.leave(Exit::Halted))
+    let none_to_come = core.devices.next_event() == u64::MAX && !core.devices.is_pending();
+    if core.flags.system() & flags::IF == 0 || none_to_come {
+        return Err(core.leave(Exit::Halted));
+    }
+    (core.halted, core.pause) = (true, 0);
+    Ok(())
 }
 
 fn undefined(core: &mut Core, _: &Op) -> Flow {

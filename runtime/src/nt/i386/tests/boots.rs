@@ -11,16 +11,21 @@ use crate::machine::{Exit, Machine};
 use crate::nt::record::{self, EFLAGS_BEFORE, NO_HANDLER, PAST_END, fact};
 
 /// Runs an image on a CPU model of the bundled machine's names; gives the log and the value at the exit port.
-type Boot = fn(&Image, &str) -> (String, u32);
+pub(super) type Boot = fn(&Image, &str) -> (String, u32);
 
 /// Guest instructions that no image here comes near.
 const BUDGET: u64 = 100_000_000;
 
 /// Boots on the bundled machine.
-fn bundled(image: &Image, cpu: &str) -> (String, u32) {
+pub(super) fn bundled(image: &Image, cpu: &str) -> (String, u32) {
+    boot_within(image, cpu, BUDGET)
+}
+
+/// The same, for at most so many instructions.
+pub(super) fn boot_within(image: &Image, cpu: &str, budget: u64) -> (String, u32) {
     let mut machine = Machine::new(Model::by_name(cpu).expect("there is such a model"), 32 << 20);
     machine.load(&image.elf).expect("it can be loaded");
-    let exit = machine.run(BUDGET);
+    let exit = machine.run(budget);
     let log = String::from_utf8(machine.take_console()).expect("the log is ASCII");
     match exit {
         Exit::Port(value) => (log, value),
@@ -29,7 +34,7 @@ fn bundled(image: &Image, cpu: &str) -> (String, u32) {
 }
 
 /// Boots under QEMU.
-fn qemu(image: &Image, cpu: &str) -> (String, u32) {
+pub(super) fn qemu(image: &Image, cpu: &str) -> (String, u32) {
     let cpu = if cpu == "core2" { "core2duo" } else { cpu };
     let name = format!("ntgate-nt-{}-{cpu}-{:?}", std::process::id(), std::thread::current().id());
     let path = std::env::temp_dir().join(name);
@@ -46,18 +51,6 @@ fn qemu(image: &Image, cpu: &str) -> (String, u32) {
     (text, code as u32 >> 1)
 }
 
-/// Makes two tests of one: on the bundled machine, and under QEMU if asked for.
-macro_rules! on_both_machines {
-    ($($name:ident)*) => {
-        mod on_the_bundled_machine {
-            $(#[test] fn $name() { super::$name(super::bundled); })*
-        }
-        mod under_qemu {
-            $(#[test] #[ignore = "needs qemu-system-i386"] fn $name() { super::$name(super::qemu); })*
-        }
-    };
-}
-
 on_both_machines! {
     every_set_runs_on_every_cpu
     a_fault_in_ring_3_is_recorded_and_the_next_call_is_made
@@ -68,7 +61,7 @@ on_both_machines! {
 }
 
 /// The records of a log.
-fn records(log: &str) -> Vec<Vec<u32>> {
+pub(super) fn records(log: &str) -> Vec<Vec<u32>> {
     let record = |line: &str| -> Vec<u32> {
         line.split(' ').map(|dword| u32::from_str_radix(dword, 16).expect("it is hexadecimal")).collect()
     };
@@ -77,10 +70,22 @@ fn records(log: &str) -> Vec<Vec<u32>> {
 
 /// The values that a call of a correct stub leaves in the record, by fact; arguments last.
 fn expected(plan: &Plan, image: &Image, set: usize, call: usize, sysenter: bool) -> Vec<(usize, u32)> {
+    expected_under(&SRV2003, plan, image, set, call, sysenter)
+}
+
+/// The same under another profile.
+pub(super) fn expected_under(
+    profile: &Profile,
+    plan: &Plan,
+    image: &Image,
+    set: usize,
+    call: usize,
+    sysenter: bool,
+) -> Vec<(usize, u32)> {
     let (planned, layout, service) = (&plan.sets[set], &image.sets[set], &plan.services[call]);
     let kernel = planned.ring == Ring::Kernel;
     let fast = sysenter && (planned.needs_sysenter || planned.form != SystemCallForm::Unused);
-    let frame = if kernel { layout.trap_frame } else { SRV2003.base_frame() };
+    let frame = if kernel { layout.trap_frame } else { profile.base_frame() };
     let n = call as u32;
     let mut facts = vec![
         (fact::CALL, (set as u32) << 16 | n),
@@ -222,7 +227,7 @@ fn both_machines_write_the_same_log() {
 }
 
 /// A stub with instructions of its own.
-fn code(stub: &Stub, emit: impl Fn(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>) -> Stub {
+pub(super) fn code(stub: &Stub, emit: impl Fn(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>) -> Stub {
     let mut a = CodeAssembler::new(32).expect("32 bits are possible");
     emit(&mut a).expect("the instructions exist");
     Stub { instructions: a.take_instructions(), relocations: Vec::new(), ..stub.clone() }
@@ -344,7 +349,7 @@ fn numbers_of_the_gui_table_are_invalid_without_a_gui(boot: Boot) {
     }
 }
 
-fn services_of_win32k_have_a_table_of_their_own(boot: Boot) {
+pub(super) fn services_of_win32k_have_a_table_of_their_own(boot: Boot) {
     let list = "NtA 1\nNtB 2\n#! table win32k base=0x1000\nNtGdiA 3\nNtGdiB 0\n";
     let mut plan = plan(list, &[Shape::SharedEdx, Shape::Zw]);
     for set in &mut plan.sets {

@@ -1,7 +1,28 @@
 //! Tests of the guest. What needs no CPU is here; `boots` runs images and judges every record by the formulas that
 //! [`record`](super::record) states.
 
+/// Makes two tests of one: on the bundled machine, and under QEMU if asked for.
+macro_rules! on_both_machines {
+    ($($name:ident)*) => {
+        mod on_the_bundled_machine {
+            $(#[test] fn $name() { super::$name(super::bundled); })*
+        }
+        mod under_qemu {
+            $(#[test] #[ignore = "needs qemu-system-i386"] fn $name() { super::$name(super::qemu); })*
+        }
+    };
+}
+
+mod apcs;
 mod boots;
+mod callbacks;
+mod exceptions;
+mod frames;
+mod gui;
+mod mutants;
+mod profiles;
+mod session;
+mod shared_page;
 
 use ntgate_gen::{Arch, Shape, read_list, stub};
 use object::LittleEndian;
@@ -101,7 +122,7 @@ fn idt_has_the_gates_of_nt() {
     // The bytes of a published dump of entry 2Eh.
     let dump = [0xC0, 0x62, 0x08, 0x00, 0x00, 0xEE, 0x46, 0x80];
     assert_eq!(gate_descriptor(0x8046_62C0, selector::R0_CODE, 0xEE00).to_le_bytes(), dump);
-    let table = idt(|routine| if routine == Routine::KiSystemService { 0x8046_62C0 } else { 0 });
+    let table = idt(&SRV2003, |routine| if routine == Routine::KiSystemService { 0x8046_62C0 } else { 0 });
     assert_eq!(table.len(), 256);
     assert_eq!(table[0x2E].to_le_bytes(), dump);
     for (number, descriptor) in table.iter().enumerate() {

@@ -4,6 +4,13 @@
 //! not here but in [`Profile`](super::profile::Profile). Names follow the ReactOS headers, which follow Microsoft's
 //! public symbols; the source of each group stands above it.
 
+mod codes;
+mod ring3;
+pub mod shared;
+
+pub use codes::{bugcheck, status};
+pub use ring3::{apc, apc_frame, callback_frame, callout, exception_record, peb, registration, user_context};
+
 /// `KTRAP_FRAME`, every field four bytes (ReactOS `sdk/include/ndk/i386/ketypes.h`).
 pub mod trap_frame {
     /// EBP of the interrupted code, repeated for debuggers that walk stacks.
@@ -22,6 +29,8 @@ pub mod trap_frame {
     pub const TEMP_ESP: u32 = 0x14;
     /// First of Dr0, Dr1, Dr2, Dr3, Dr6, Dr7.
     pub const DR0: u32 = 0x18;
+    /// Debug status register.
+    pub const DR6: u32 = 0x28;
     /// Debug control register; zero means that no debug register was saved.
     pub const DR7: u32 = 0x2C;
     /// GS.
@@ -127,6 +136,8 @@ pub mod kpcr {
     pub const SELF_PCR: u32 = 0x1C;
     /// Address of the `KPRCB`.
     pub const PRCB: u32 = 0x20;
+    /// The interrupt level, one byte.
+    pub const IRQL: u32 = 0x24;
     /// Interrupt descriptor table.
     pub const IDT: u32 = 0x38;
     /// Global descriptor table.
@@ -143,32 +154,20 @@ pub mod kpcr {
     pub const PRCB_DATA: u32 = 0x120;
     /// `PrcbData.CurrentThread`.
     pub const CURRENT_THREAD: u32 = 0x124;
+    /// In the `KPRCB`: `ProcessorState.SpecialRegisters.KernelDr0`, first of Dr0, Dr1, Dr2, Dr3, Dr6, Dr7.
+    pub const PRCB_KERNEL_DR0: u32 = 0x2F8;
     /// End of an empty chain of exception handlers.
     pub const EXCEPTION_CHAIN_END: u32 = 0xFFFF_FFFF;
 }
 
-/// `KUSER_SHARED_DATA` (ReactOS `sdk/include/ndk/ketypes.h`).
-pub mod shared {
-    /// What a tick is worth in milliseconds, times 2^24.
-    pub const TICK_COUNT_MULTIPLIER: u32 = 0x004;
-    /// Windows directory, 260 UTF-16 units.
-    pub const NT_SYSTEM_ROOT: u32 = 0x030;
-    /// 1 workstation, 2 domain controller, 3 server.
-    pub const NT_PRODUCT_TYPE: u32 = 0x264;
-    /// One byte: [`NT_PRODUCT_TYPE`] is valid.
-    pub const PRODUCT_TYPE_IS_VALID: u32 = 0x268;
-    /// Major version of the system.
-    pub const NT_MAJOR_VERSION: u32 = 0x26C;
-    /// Minor version of the system.
-    pub const NT_MINOR_VERSION: u32 = 0x270;
-    /// A `ret` instruction.
-    pub const TEST_RET_INSTRUCTION: u32 = 0x2F8;
-    /// Address of the routine that enters the kernel; before Windows XP SP2 its code starts here.
-    pub const SYSTEM_CALL: u32 = 0x300;
-    /// Where KiFastCallEntry's caller goes on; before Windows XP SP2 the `ret` after `sysenter`.
-    pub const SYSTEM_CALL_RETURN: u32 = 0x304;
-    /// Value of [`TEST_RET_INSTRUCTION`].
-    pub const RET: u32 = 0xC3;
+/// Interrupt levels (`KIRQL`).
+pub mod irql {
+    /// Threads run.
+    pub const PASSIVE: u32 = 0;
+    /// No APC is delivered.
+    pub const APC: u32 = 1;
+    /// The clock interrupts (`CLOCK2_LEVEL`).
+    pub const CLOCK: u32 = 28;
 }
 
 /// `KSERVICE_TABLE_DESCRIPTOR` and how a number is split (ReactOS `sdk/include/ndk/ketypes.h`).
@@ -185,8 +184,6 @@ pub mod service_table {
     pub const SIZE: u32 = 0x10;
     /// Right shift that turns a service number into the byte offset of its descriptor (before the mask).
     pub const SHIFT: u32 = 8;
-    /// Mask for the byte offset of the descriptor: two tables.
-    pub const MASK: u32 = 0x10;
     /// Offset of the win32k descriptor.
     pub const TEST: u32 = 0x10;
     /// Mask for the number within a table.
@@ -205,6 +202,10 @@ pub mod teb {
     pub const STACK_LIMIT: u32 = 0x08;
     /// Address of the TEB itself.
     pub const SELF: u32 = 0x18;
+    /// The process's PEB.
+    pub const PEB: u32 = 0x30;
+    /// `GdiBatchCount`: drawing calls that GDI has gathered.
+    pub const GDI_BATCH_COUNT: u32 = 0xF70;
 }
 
 /// Selectors (ReactOS `sdk/include/ndk/i386/ketypes.h`, `KGDT_*`), with the RPL they are used with.
@@ -235,7 +236,7 @@ pub mod selector {
 
 /// EFLAGS bits: the machine's.
 pub mod eflags {
-    pub use crate::machine::flags::{ALWAYS, ID, IF, RF, TF};
+    pub use crate::machine::flags::{ALWAYS, DF, ID, IF, NT, RF, TF};
 
     /// Carry, parity, adjust, zero, sign and the bit that is always one.
     pub const STATUS: u32 = crate::machine::flags::ARITHMETIC & 0xFF | ALWAYS;
@@ -249,38 +250,6 @@ pub mod mode {
     pub const USER: u32 = 1;
     /// What hardware trap frames hold as previous mode.
     pub const NONE: u32 = 0xFFFF_FFFF;
-}
-
-/// `NTSTATUS` values (ReactOS `sdk/include/psdk/ntstatus.h`).
-pub mod status {
-    /// Conversion of a thread that is a GUI thread already.
-    pub const ALREADY_WIN32: u32 = 0x4000_001B;
-    /// Conversion to a GUI thread failed.
-    pub const NO_MEMORY: u32 = 0xC000_0017;
-    /// Call of an unimplemented service.
-    pub const NOT_IMPLEMENTED: u32 = 0xC000_0002;
-    /// Conversion to a GUI thread where there is no GUI.
-    pub const ACCESS_DENIED: u32 = 0xC000_0022;
-    /// Argument pointer refused, or a fault while the arguments were copied.
-    pub const ACCESS_VIOLATION: u32 = 0xC000_0005;
-    /// Service number out of range.
-    pub const INVALID_SYSTEM_SERVICE: u32 = 0xC000_001C;
-    /// KiCallbackReturn without a callback.
-    pub const NO_CALLBACK_ACTIVE: u32 = 0xC000_0258;
-}
-
-/// Bug-check codes (Microsoft, "Bug Check Code Reference").
-pub mod bugcheck {
-    /// `APC_INDEX_MISMATCH`: APCs are still disabled at the end of a system call.
-    pub const APC_INDEX_MISMATCH: u32 = 0x01;
-    /// `KMODE_EXCEPTION_NOT_HANDLED`: an assertion of the guest itself failed.
-    pub const KMODE_EXCEPTION_NOT_HANDLED: u32 = 0x1E;
-    /// `IRQL_GT_ZERO_AT_SYSTEM_SERVICE`: the interrupt level is raised at the end of a system call.
-    pub const IRQL_GT_ZERO_AT_SYSTEM_SERVICE: u32 = 0x4A;
-    /// `PAGE_FAULT_IN_NONPAGED_AREA`.
-    pub const PAGE_FAULT_IN_NONPAGED_AREA: u32 = 0x50;
-    /// `UNEXPECTED_KERNEL_MODE_TRAP`.
-    pub const UNEXPECTED_KERNEL_MODE_TRAP: u32 = 0x7F;
 }
 
 /// Model-specific registers of the fast system call: the machine's.
@@ -297,6 +266,14 @@ pub mod msr {
 
 /// I/O ports.
 pub mod port {
+    /// Command port of the first 8259A.
+    pub const PIC1: u32 = 0x20;
+    /// Command port of the second 8259A.
+    pub const PIC2: u32 = 0xA0;
+    /// Counter 0 of the 8254.
+    pub const TIMER: u32 = 0x40;
+    /// Control port of the 8254.
+    pub const TIMER_CONTROL: u32 = 0x43;
     /// Data port of the first 8259A.
     pub const PIC1_DATA: u32 = 0x21;
     /// Data port of the second 8259A.
@@ -313,10 +290,16 @@ pub mod vector {
     pub const DEBUG: u32 = 0x01;
     /// Non-maskable interrupt, a task gate.
     pub const NMI: u32 = 0x02;
+    /// `int 3`.
+    pub const BREAKPOINT: u32 = 0x03;
     /// Double fault, a task gate.
     pub const DOUBLE_FAULT: u32 = 0x08;
+    /// General-protection fault.
+    pub const GENERAL_PROTECTION: u32 = 0x0D;
     /// Page fault.
     pub const PAGE_FAULT: u32 = 0x0E;
+    /// KiRaiseSecurityCheckFailure, since Windows 8.
+    pub const SECURITY_CHECK: u32 = 0x29;
     /// KiGetTickCount.
     pub const GET_TICK_COUNT: u32 = 0x2A;
     /// KiCallbackReturn.
@@ -327,6 +310,8 @@ pub mod vector {
     pub const DEBUG_SERVICE: u32 = 0x2D;
     /// KiSystemService.
     pub const SYSTEM_SERVICE: u32 = 0x2E;
+    /// The clock's interrupt, the first of the controllers'.
+    pub const CLOCK: u32 = 0x30;
     /// Number of vectors.
     pub const COUNT: u32 = 0x100;
 }
