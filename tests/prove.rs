@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ntgate::ntgate_gen::{Arch, Shape, read_list};
-use ntgate::ntgate_runtime::prove::{Entry, Options, Report, prove};
+use ntgate::ntgate_runtime::prove::{Entry, Options, Report, profiles, prove};
 
 fn proven(name: &str, list: &[u8]) -> Report {
     proven_on(name, list, &[])
@@ -23,9 +23,11 @@ fn proven_on(name: &str, list: &[u8], archs: &[Arch]) -> Report {
 fn the_built_in_list_holds_in_every_cell() {
     let report = proven("sysfuncs.lst", ntgate::SYSFUNCS);
     assert_eq!(report.services, 298);
-    // Seven shapes on five CPUs, less `sysenter` on the three that do not have it; six shapes, one of them with two ways
-    // in, on two.
-    assert_eq!(report.runs.len(), 7 * 5 - 3 + 7 * 2);
+    // Of i386, Windows NT 4.0 and 2000 with two shapes on five CPUs, three systems with two and ReactOS with five on the four
+    // from the Pentium on, Windows XP with two, Windows 8 with two on the two that have SYSENTER. Of amd64, six shapes on two
+    // CPUs, one of them with two ways in.
+    let i386 = 2 * 2 * 5 + (1 + 3) * 2 * 4 + 5 * 4 + 2 * 2;
+    assert_eq!(report.runs.len(), i386 + 7 * 2);
     for run in &report.runs {
         assert_eq!((run.proven, run.total), (298, 298), "{} on {}", run.shape, run.cpu);
         let bad_calls = match run.shape {
@@ -35,7 +37,7 @@ fn the_built_in_list_holds_in_every_cell() {
             _ => 3,
         };
         assert_eq!((run.refusals.proven, run.refusals.total), (bad_calls, bad_calls));
-        let modern = matches!(run.cpu, "pentium2" | "core2");
+        let modern = matches!(run.cpu, "pentium2" | "core2") && !matches!(run.profile, "nt4" | "win2000");
         let entry = match run.shape {
             Shape::Int2e | Shape::Int2eFrame => Entry::Int2e,
             shape if shape.is_kernel() => Entry::Zw,
@@ -52,6 +54,26 @@ fn the_built_in_list_holds_in_every_cell() {
         let ways: Vec<_> = both.map(|run| (run.entry, run.profile)).collect();
         assert_eq!(ways, [(Entry::Syscall, "win10-x64"), (Entry::Int2e, "win10-x64")]);
     }
+}
+
+#[test]
+fn a_profile_is_proven_alone() {
+    let read = read_list("t", b"NtClose 1\nNtYieldExecution 0\nNtCreateKeyTransacted 8\nNtNew 1\n")
+        .expect("the list is right");
+    let mut options = Options::default();
+    options.profile = Some("winxp-sp2".to_owned());
+    let report = prove(&read.list, "t", &options, &|_, _| {}).expect("the guest boots");
+    assert!(report.holds() && report.runs.iter().all(|run| run.profile == "winxp-sp2"));
+    assert_eq!(report.runs.len(), 2 * 4);
+    assert_eq!(report.notes, ["winxp-sp2 did not have 2 services: NtCreateKeyTransacted, NtNew"]);
+    // A shape that it did not have, and a system that there was not.
+    options.shapes = vec![Shape::Sysenter];
+    let error = prove(&read.list, "t", &options, &|_, _| {}).expect_err("it had none");
+    assert_eq!(error.to_string(), "winxp-sp2 has no stubs of shape sysenter; it has shared-edx, zw");
+    options.profile = Some("win9".to_owned());
+    let error = prove(&read.list, "t", &options, &|_, _| {}).expect_err("there was none");
+    assert!(error.is_input() && error.to_string().starts_with("there is no profile `win9`; known: nt4, "), "{error}");
+    assert_eq!(profiles().len(), 10);
 }
 
 #[test]
@@ -93,10 +115,10 @@ fn whoever_waits_is_told_how_far_it_is() {
     let read = read_list("t", b"NtA 1\n").expect("the list is right");
     let calls = AtomicUsize::new(0);
     let progress = |done: usize, total: usize| {
-        // Five CPUs of i386, and two of amd64 under two profiles.
-        assert!(done <= total && total == 9);
+        // Of i386 two systems on five CPUs, five on four and one on two; of amd64 two on two.
+        assert!(done <= total && total == 2 * 5 + 5 * 4 + 2 + 2 * 2);
         calls.fetch_add(1, Ordering::Relaxed);
     };
     prove(&read.list, "t", &Options::default(), &progress).expect("the guest boots");
-    assert_eq!(calls.into_inner(), 9);
+    assert_eq!(calls.into_inner(), 36);
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use ntgate_gen::Arch;
 use ntgate_runtime::prove;
 
@@ -17,6 +18,9 @@ pub(super) struct Args {
     /// The architecture: i386 or amd64
     #[arg(long)]
     arch: Arch,
+    /// The system that the guest is to be; without it, one that takes every shape of the architecture
+    #[arg(long, value_name = "PROFILE", value_parser = PossibleValuesParser::new(prove::profiles()))]
+    profile: Option<String>,
     /// The file to write; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -24,6 +28,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let input = args.list.read()?;
-    let image = prove::image(&input.list, args.arch, &[]).map_err(|error| Failure::input(error.to_string()))?;
+    let image = prove::image(&input.list, args.arch, args.profile.as_deref(), &[])
+        .map_err(|error| Failure::input(error.to_string()))?;
     output::write_file(&args.output, &image)
 }

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use ntgate_gen::{Arch, Shape};
-use ntgate_runtime::prove::{ARCHS, MachineKind, Options, ProveError, prove};
+use ntgate_runtime::prove::{ARCHS, MachineKind, Options, ProveError, profiles, prove};
 
 use super::input::ListArg;
 use super::{Failure, output};
@@ -23,6 +23,9 @@ pub(super) struct Args {
     /// Prove this shape only; may be given more than once. `zw` is one of each architecture
     #[arg(long, value_name = "SHAPE", value_parser = PossibleValuesParser::new(shape_names()))]
     shape: Vec<String>,
+    /// The system that the guest is to be; without it, each shape is proven under every system that had it
+    #[arg(long, value_name = "PROFILE", value_parser = PossibleValuesParser::new(profiles()))]
+    profile: Option<String>,
     /// Where the guest runs
     #[arg(long, value_enum, default_value = "bundled")]
     machine: MachineArg,
@@ -98,6 +101,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut options = Options::default();
     options.archs = args.archs();
     options.shapes = args.shapes()?;
+    options.profile.clone_from(&args.profile);
     options.mutate = args.mutate;
     options.machine = match args.machine {
         MachineArg::Bundled => MachineKind::Bundled,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ntgate_gen::table::REGISTER_ARGS;
-use ntgate_gen::{Arch, Service};
+use ntgate_gen::{Arch, Service, Shape};
 
 use super::finding::Finding;
 use super::guest::Services;
@@ -28,6 +28,22 @@ pub enum ProveError {
     },
     /// None of the shapes is of one of the architectures.
     NoShape,
+    /// There is no profile of this name.
+    Profile {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        known: Vec<&'static str>,
+    },
+    /// A system had no stubs of this shape.
+    ShapeOfProfile {
+        /// The shape.
+        shape: Shape,
+        /// The profile.
+        profile: &'static str,
+        /// The shapes that it had.
+        known: Vec<Shape>,
+    },
     /// A service has more parameters than the 64-bit kernel copies.
     TooManyArguments {
         /// Its name.
@@ -76,7 +92,13 @@ impl ProveError {
     pub fn is_input(&self) -> bool {
         matches!(
             self,
-            Self::Base { .. } | Self::Arch { .. } | Self::NoShape | Self::TooManyArguments { .. } | Self::Build(_)
+            Self::Base { .. }
+                | Self::Arch { .. }
+                | Self::NoShape
+                | Self::Profile { .. }
+                | Self::ShapeOfProfile { .. }
+                | Self::TooManyArguments { .. }
+                | Self::Build(_)
         )
     }
 
@@ -96,6 +118,11 @@ impl fmt::Display for ProveError {
             }
             Self::Arch { arch } => {
                 write!(f, "stubs of {arch} cannot be proven: there is no machine that runs them; i386 and amd64 can")
+            }
+            Self::Profile { name, known } => write!(f, "there is no profile `{name}`; known: {}", known.join(", ")),
+            Self::ShapeOfProfile { shape, profile, known } => {
+                let known: Vec<&str> = known.iter().map(|shape| shape.name()).collect();
+                write!(f, "{profile} has no stubs of shape {shape}; it has {}", known.join(", "))
             }
             Self::NoShape => f.write_str("none of the shapes is of that architecture"),
             Self::TooManyArguments { service, line, max } => write!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ntgate_gen::{Arch, Shape};
+use ntgate_gen::{Arch, Service, Shape, read_list};
 
 use super::amd64::Amd64;
 use super::cpu::Cpu;
@@ -16,47 +16,79 @@ use super::run::{self, Ground, Wrong};
 use crate::backend::{Boot, qemu};
 use crate::nt::BuildError;
 use crate::nt::amd64::profile::{WIN7_X64, WIN10_X64};
-use crate::nt::profile::SRV2003;
+use crate::nt::lists::list_of;
 use crate::nt::record::PAST_END;
+use crate::nt::{amd64, i386};
 
 /// A system whose guest can be booted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum System {
-    Srv2003,
-    Win7X64,
-    Win10X64,
+    I386(&'static i386::Profile),
+    Amd64(&'static amd64::Profile),
 }
 
 impl System {
-    const ALL: [Self; 3] = [Self::Srv2003, Self::Win7X64, Self::Win10X64];
+    /// All of them, each architecture's oldest first.
+    pub(super) fn all() -> Vec<Self> {
+        let i386 = i386::Profile::ALL.into_iter().map(Self::I386);
+        i386.chain([&WIN7_X64, &WIN10_X64].map(Self::Amd64)).collect()
+    }
 
-    /// The system under which a shape is proven: the one that had it, or the nearest that there is.
+    /// The system of this name.
+    pub(super) fn by_name(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|system| system.name() == name)
+    }
+
+    /// The name of its profile.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::I386(profile) => profile.name,
+            Self::Amd64(profile) => profile.name,
+        }
+    }
+
+    /// The shapes of its stubs, its kernel's own last.
+    pub(super) fn shapes(self) -> Vec<Shape> {
+        match self {
+            Self::I386(profile) => profile.shapes.iter().copied().chain([Shape::Zw]).collect(),
+            Self::Amd64(profile) => {
+                Shape::of(Arch::Amd64).iter().copied().filter(|&shape| of_amd64(shape) == profile).collect()
+            }
+        }
+    }
+
+    /// The system under which a shape's mutants run: the first that had it, or the nearest that there is.
     fn of(shape: Shape) -> Option<Self> {
-        match (shape.arch(), shape) {
-            (Arch::I386, _) => Some(Self::Srv2003),
-            (Arch::Amd64, Shape::SyscallOrInt2e) => Some(Self::Win10X64),
-            (Arch::Amd64, _) => Some(Self::Win7X64),
-            (Arch::Arm64, _) => None,
+        match shape.arch() {
+            Arch::I386 => i386::Profile::of_shape(shape).map(Self::I386),
+            Arch::Amd64 => Some(Self::Amd64(of_amd64(shape))),
+            Arch::Arm64 => None,
         }
     }
 
     /// The system of an architecture whose image holds all shapes.
     pub(super) fn of_arch(arch: Arch) -> Option<Self> {
         match arch {
-            Arch::I386 => Some(Self::Srv2003),
-            Arch::Amd64 => Some(Self::Win7X64),
+            Arch::I386 => Some(Self::I386(&i386::profile::SRV2003)),
+            Arch::Amd64 => Some(Self::Amd64(&WIN7_X64)),
             Arch::Arm64 => None,
         }
     }
 
-    /// Each system that some of the shapes need, with these.
+    /// Each system that had some of the shapes, with these.
     pub(super) fn groups(shapes: &[Shape]) -> Vec<(Self, Vec<Shape>)> {
-        let of = |system| shapes.iter().copied().filter(|&shape| Self::of(shape) == Some(system)).collect();
-        Self::ALL
-            .into_iter()
-            .map(|system| (system, of(system)))
-            .filter(|(_, shapes): &(_, Vec<_>)| !shapes.is_empty())
-            .collect()
+        let of = |system: Self| shapes.iter().copied().filter(|shape| system.shapes().contains(shape)).collect();
+        let groups = Self::all().into_iter().map(|system| (system, of(system)));
+        groups.filter(|(_, shapes): &(_, Vec<_>)| !shapes.is_empty()).collect()
+    }
+
+    /// The services of a list that the system did not have; none if there is no list of the system's own.
+    pub(super) fn missing<'a>(self, services: &Services<'a>) -> Vec<&'a Service> {
+        let Some(Ok(own)) = list_of(self.name()).map(|list| read_list(self.name(), list.as_bytes())) else {
+            return Vec::new();
+        };
+        let had = |service: &Service| own.list.primary().by_name(service.name().nt()).is_some();
+        services.kernel().services().iter().filter(|service| !had(service)).collect()
     }
 
     /// Assembles the guest and builds its image.
@@ -67,11 +99,14 @@ impl System {
     ) -> Result<Box<dyn AnyGroup + 'a>, ProveError> {
         let describe = |error| ProveError::build(error, services);
         Ok(match self {
-            Self::Srv2003 => Box::new(Group::new(I386::new(&SRV2003)?, services, shapes).map_err(describe)?),
-            Self::Win7X64 => Box::new(Group::new(Amd64::new(&WIN7_X64)?, services, shapes).map_err(describe)?),
-            Self::Win10X64 => Box::new(Group::new(Amd64::new(&WIN10_X64)?, services, shapes).map_err(describe)?),
+            Self::I386(profile) => Box::new(Group::new(I386::new(profile)?, services, shapes).map_err(describe)?),
+            Self::Amd64(profile) => Box::new(Group::new(Amd64::new(profile)?, services, shapes).map_err(describe)?),
         })
     }
+}
+
+fn of_amd64(shape: Shape) -> &'static amd64::Profile {
+    if shape == Shape::SyscallOrInt2e { &WIN10_X64 } else { &WIN7_X64 }
 }
 
 /// The shapes of one profile, whatever the guest.
@@ -85,8 +120,8 @@ pub(super) trait AnyGroup: Sync + Send {
     /// Boots a CPU and judges it: under QEMU too, if that is asked for, and then it is QEMU's boot that is judged.
     fn boot(&self, cpu: &Cpu, qemu: bool) -> Result<Booted, ProveError>;
 
-    /// Runs all mutants.
-    fn mutate(&self, progress: &Progress<'_>, mutants: &mut Mutants) -> Result<(), ProveError>;
+    /// Runs the mutants of those shapes for which the profile stands, or of `all`.
+    fn mutate(&self, all: bool, progress: &Progress<'_>, mutants: &mut Mutants) -> Result<(), ProveError>;
 }
 
 /// What one CPU has shown.
@@ -129,8 +164,8 @@ impl<'a, G: Guest> Group<'a, G> {
         let sets = G::sets(&self.plan).enumerate();
         sets.filter_map(|(index, set)| {
             let wrong: Vec<&Wrong> = wrong.iter().filter(|wrong| wrong.set == index).collect();
-            let elsewhere = || Cpu::by_name(G::MUTANT_CPU).and_then(|cpu| G::entry(&set, &cpu));
-            let entry = G::entry(&set, cpu).or_else(|| elsewhere().filter(|_| !wrong.is_empty()))?;
+            let elsewhere = || Cpu::by_name(G::MUTANT_CPU).and_then(|cpu| self.guest.entry(&set, &cpu));
+            let entry = self.guest.entry(&set, cpu).or_else(|| elsewhere().filter(|_| !wrong.is_empty()))?;
             let calls = G::calls(&self.image, index);
             let (services, others): (Vec<u32>, Vec<u32>) = calls.into_iter().partition(|&call| call < PAST_END);
             let bad: BTreeSet<Option<u32>> = wrong.iter().map(|wrong| wrong.call).collect();
@@ -155,8 +190,7 @@ impl<'a, G: Guest> Group<'a, G> {
 
 impl<G: Guest> AnyGroup for Group<'_, G> {
     fn cpus(&self, qemu: bool) -> Vec<Cpu> {
-        let arch = self.shapes.first().map_or(Arch::I386, |shape| shape.arch());
-        Cpu::of(arch).into_iter().filter(|cpu| !qemu || qemu::has(cpu.name)).collect()
+        self.guest.cpus().into_iter().filter(|cpu| !qemu || qemu::has(cpu.name)).collect()
     }
 
     fn elf(&self) -> &[u8] {
@@ -176,8 +210,10 @@ impl<G: Guest> AnyGroup for Group<'_, G> {
         Ok(Booted { runs: self.runs(cpu, &wrong), difference })
     }
 
-    fn mutate(&self, progress: &Progress<'_>, mutants: &mut Mutants) -> Result<(), ProveError> {
-        mutate::mutate(&self.guest, self.services, &self.shapes, progress, mutants)
+    fn mutate(&self, all: bool, progress: &Progress<'_>, mutants: &mut Mutants) -> Result<(), ProveError> {
+        let stands_for = |shape: Shape| System::of(shape).is_some_and(|system| system.name() == self.guest.profile());
+        let shapes: Vec<Shape> = self.shapes.iter().copied().filter(|&shape| all || stands_for(shape)).collect();
+        mutate::mutate(&self.guest, self.services, &shapes, progress, mutants)
     }
 }
 

@@ -62,14 +62,17 @@ pub(super) trait Guest: Sync + Send {
     /// Lets two rows of a table change places: the routines alone, or `all` that the tables have about them.
     fn swap_rows(plan: &mut Self::Plan, a: Row, b: Row, all: bool);
 
+    /// The CPU models on which the profile's system runs.
+    fn cpus(&self) -> Vec<Cpu>;
+
     /// How the stubs of a set get in on a CPU; `None` if they cannot run there.
-    fn entry(set: &Set<'_>, cpu: &Cpu) -> Option<Entry>;
+    fn entry(&self, set: &Set<'_>, cpu: &Cpu) -> Option<Entry>;
 
     /// The calls of a set in the order in which they are made.
     fn calls(image: &Self::Image, set: usize) -> Vec<u32>;
 
     /// The words behind `cpu` in the log's second line.
-    fn cpu_line(cpu: &Cpu) -> String;
+    fn cpu_line(&self, cpu: &Cpu) -> String;
 
     /// What the set's first line has to say: the values of [`Form::set_facts`].
     fn set_facts(view: &SetView<'_, Self>) -> [u64; 2]
@@ -130,7 +133,7 @@ impl<'a, G: Guest> SetView<'a, G> {
 
     /// How its stubs get in; `None` if the CPU cannot run it.
     pub(super) fn entry(&self) -> Option<Entry> {
-        G::entry(&self.set()?, self.cpu)
+        self.guest.entry(&self.set()?, self.cpu)
     }
 
     pub(super) fn set_facts(&self) -> [u64; 2] {

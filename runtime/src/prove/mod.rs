@@ -74,6 +74,9 @@ pub struct Options {
     pub archs: Vec<Arch>,
     /// The shapes; none means all of the architectures'.
     pub shapes: Vec<Shape>,
+    /// The system that the guest is to be, by the name of its profile: its shapes are proven. None means each shape under every
+    /// system that had it; mutants run under the first of them.
+    pub profile: Option<String>,
     /// Where the guest runs.
     pub machine: MachineKind,
     /// Prove the prover too.
@@ -105,12 +108,18 @@ const WIN32K: u32 = 1;
 pub fn prove(list: &ServiceList, name: &str, options: &Options, progress: &Progress<'_>) -> Result<Report, ProveError> {
     let started = Instant::now();
     let services = services(list)?;
-    let mut shapes = shapes(&options.archs, &options.shapes)?;
+    let system = options.profile.as_deref().map(system).transpose()?;
+    let mut shapes = match system {
+        Some(system) => shapes_of(system, &options.archs, &options.shapes)?,
+        None => shapes(&options.archs, &options.shapes)?,
+    };
     let mut report = Report::new(name, services.len());
     report.notes.extend(leave_out(&services, options, &mut shapes));
+    let systems = system.map_or_else(|| System::groups(&shapes), |system| vec![(system, shapes.clone())]);
     let qemu = options.machine == MachineKind::Qemu;
-    let groups = groups(&services, &shapes)?;
+    let groups = groups(&services, &systems)?;
     report.notes.extend(notes(list, &services, options, &shapes));
+    report.notes.extend(system.and_then(|system| missing(system, &services)));
 
     let jobs: Vec<(&dyn AnyGroup, Cpu)> =
         groups.iter().flat_map(|group| group.cpus(qemu).into_iter().map(move |cpu| (&**group, cpu))).collect();
@@ -126,7 +135,7 @@ pub fn prove(list: &ServiceList, name: &str, options: &Options, progress: &Progr
     if options.mutate {
         let mut mutants = Mutants::default();
         for group in &groups {
-            group.mutate(progress, &mut mutants)?;
+            group.mutate(system.is_some(), progress, &mut mutants)?;
         }
         report.mutants = Some(mutants);
     }
@@ -134,22 +143,38 @@ pub fn prove(list: &ServiceList, name: &str, options: &Options, progress: &Progr
     Ok(report)
 }
 
-/// The file of a bootable image with all stubs of an architecture, or with those of some shapes of it.
+/// The file of a bootable image with all stubs of an architecture, or with those of some shapes of it. `profile` is the system
+/// that its guest is; none means one that takes them all.
 ///
 /// # Errors
 ///
-/// If no guest runs the architecture, the list's first table is not the kernel's own, or the list does not fit the guest.
-pub fn image(list: &ServiceList, arch: Arch, wanted: &[Shape]) -> Result<Vec<u8>, ProveError> {
+/// If no guest runs the architecture, it is not the profile's, the list's first table is not the kernel's own, or the list does
+/// not fit the guest.
+pub fn image(list: &ServiceList, arch: Arch, profile: Option<&str>, wanted: &[Shape]) -> Result<Vec<u8>, ProveError> {
     let services = services(list)?;
-    let shapes = shapes(&[arch], wanted)?;
-    let system = System::of_arch(arch).ok_or(ProveError::Arch { arch })?;
+    let (system, shapes) = match profile.map(system).transpose()? {
+        Some(system) => (system, shapes_of(system, &[arch], wanted)?),
+        None => (System::of_arch(arch).ok_or(ProveError::Arch { arch })?, shapes(&[arch], wanted)?),
+    };
     Ok(system.group(&services, &shapes)?.elf().to_vec())
 }
 
-/// Each guest that the shapes need, assembled.
-fn groups<'a>(services: &'a Services<'a>, shapes: &[Shape]) -> Result<Vec<Box<dyn AnyGroup + 'a>>, ProveError> {
-    let systems = System::groups(shapes);
-    parallel::run(&systems, &|_, _| {}, |(system, shapes)| system.group(services, shapes)).into_iter().collect()
+/// The names of all profiles.
+#[must_use]
+pub fn profiles() -> Vec<&'static str> {
+    System::all().into_iter().map(System::name).collect()
+}
+
+/// Each guest that is needed, assembled.
+fn groups<'a>(
+    services: &'a Services<'a>,
+    systems: &[(System, Vec<Shape>)],
+) -> Result<Vec<Box<dyn AnyGroup + 'a>>, ProveError> {
+    parallel::run(systems, &|_, _| {}, |(system, shapes)| system.group(services, shapes)).into_iter().collect()
+}
+
+fn system(name: &str) -> Result<System, ProveError> {
+    System::by_name(name).ok_or_else(|| ProveError::Profile { name: name.to_owned(), known: profiles() })
 }
 
 /// The tables that the guests have.
@@ -174,6 +199,33 @@ fn shapes(archs: &[Arch], wanted: &[Shape]) -> Result<Vec<Shape>, ProveError> {
         return Err(ProveError::NoShape);
     }
     Ok(shapes)
+}
+
+/// The shapes of a system, as far as they are wanted; an error for one that it did not have.
+fn shapes_of(system: System, archs: &[Arch], wanted: &[Shape]) -> Result<Vec<Shape>, ProveError> {
+    let known = system.shapes();
+    if let Some(&shape) = wanted.iter().find(|shape| !known.contains(shape)) {
+        return Err(ProveError::ShapeOfProfile { shape, profile: system.name(), known });
+    }
+    let wants = |shape: &Shape| wanted.is_empty() || wanted.contains(shape);
+    let of_archs = |shape: &Shape| archs.is_empty() || archs.contains(&shape.arch());
+    let shapes: Vec<Shape> = known.into_iter().filter(|shape| wants(shape) && of_archs(shape)).collect();
+    if shapes.is_empty() { Err(ProveError::NoShape) } else { Ok(shapes) }
+}
+
+/// What of a list its system did not have.
+fn missing(system: System, services: &Services<'_>) -> Option<String> {
+    const NAMED: usize = 4;
+    let missing = system.missing(services);
+    let mut names: Vec<&str> = missing.iter().take(NAMED).map(|service| service.name().nt()).collect();
+    let more = missing.len().saturating_sub(NAMED);
+    let others = format!("{more} more");
+    if more > 0 {
+        names.push(&others);
+    }
+    (!missing.is_empty()).then(|| {
+        format!("{} did not have {}: {}", system.name(), render::count(missing.len(), "service"), names.join(", "))
+    })
 }
 
 /// A list that is for i386 alone is proven for i386 alone, unless amd64 is asked for.

@@ -125,7 +125,7 @@ fn table(arch: Arch, runs: &[&Run], style: Style) -> String {
     let known = Cpu::of(arch).into_iter().map(|cpu| cpu.name);
     let cpus: Vec<&str> = known.filter(|&cpu| runs.iter().any(|run| run.cpu == cpu)).collect();
     let mut rows: Vec<(Shape, Vec<Option<&Run>>)> = Vec::new();
-    for shape in runs.chunk_by(|a, b| a.shape == b.shape) {
+    for shape in runs.chunk_by(|a, b| (a.shape, a.profile) == (b.shape, b.profile)) {
         let of_cpu = |cpu: &str| -> Vec<&Run> { shape.iter().copied().filter(|run| run.cpu == cpu).collect() };
         let columns: Vec<Vec<&Run>> = cpus.iter().map(|cpu| of_cpu(cpu)).collect();
         // More than one: the shape's stubs have more than one way in on the same CPU.
@@ -135,19 +135,21 @@ fn table(arch: Arch, runs: &[&Run], style: Style) -> String {
         }
     }
     let first = rows.iter().map(|(shape, _)| shape.name().len()).max().unwrap_or(0).max(arch.name().len());
+    let profile = |cells: &[Option<&Run>]| cells.iter().flatten().next().map_or("", |run| run.profile);
+    let second = rows.iter().map(|(_, cells)| profile(cells).len()).max().unwrap_or(0).max("profile".len());
     let width = |(column, cpu): (usize, &&str)| {
         let cells = rows.iter().filter_map(|(_, cells)| cells[column]).map(|run| cell(run).len());
         cells.max().unwrap_or(0).max(cpu.len())
     };
     let widths: Vec<usize> = cpus.iter().enumerate().map(width).collect();
 
-    let mut head = format!("{:first$}", arch.name());
+    let mut head = format!("{:first$}  {:second$}", arch.name(), "profile");
     for (cpu, width) in cpus.iter().zip(&widths) {
         head.push_str(&format!("  {cpu:width$}"));
     }
     let mut text = format!("{}\n", head.trim_end());
     for (shape, cells) in rows {
-        let mut line = format!("{shape:first$}");
+        let mut line = format!("{shape:first$}  {:second$}", profile(&cells));
         for (run, &width) in cells.iter().zip(&widths) {
             let (plain, painted) = match run {
                 Some(run) if run.failures.is_empty() => (cell(run), style.good(&cell(run))),

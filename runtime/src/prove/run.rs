@@ -114,7 +114,7 @@ fn judge_boot<G: Guest>(
         let why = format!("its log is of {} services and {} sets under {}", log.services, log.set_count, log.profile);
         return Err(ProveError::NoBoot { cpu: cpu.name, why });
     }
-    if let Some(finding) = judge_cpu(log.cpu.as_deref(), &G::cpu_line(cpu)) {
+    if let Some(finding) = judge_cpu(log.cpu.as_deref(), &ground.guest.cpu_line(cpu)) {
         return Err(ProveError::WrongCpu { cpu: cpu.name, finding: Box::new(finding) });
     }
     let labels: Vec<String> = G::sets(plan).map(|set| set.label.to_owned()).collect();

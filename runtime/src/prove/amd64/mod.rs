@@ -136,7 +136,11 @@ impl Guest for Amd64 {
         }
     }
 
-    fn entry(set: &Set<'_>, _: &Cpu) -> Option<Entry> {
+    fn cpus(&self) -> Vec<Cpu> {
+        Cpu::of(Arch::Amd64)
+    }
+
+    fn entry(&self, set: &Set<'_>, _: &Cpu) -> Option<Entry> {
         let shape = set.shape()?;
         match shape {
             _ if shape.arch() != Arch::Amd64 => None,
@@ -153,7 +157,7 @@ impl Guest for Amd64 {
         stubs.chain(past_end).chain(layout.refusals.iter().map(|refusal| refusal.call)).collect()
     }
 
-    fn cpu_line(cpu: &Cpu) -> String {
+    fn cpu_line(&self, cpu: &Cpu) -> String {
         format!("family {:x} model {:x} stepping {:x}", cpu.family, cpu.model, cpu.stepping)
     }
 

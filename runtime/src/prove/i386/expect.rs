@@ -41,6 +41,11 @@ struct WayIn {
 }
 
 impl<'a> SetView<'a, I386> {
+    /// Whether the system uses SYSENTER on this CPU.
+    fn sysenter(&self) -> bool {
+        self.guest.uses_sysenter(self.cpu)
+    }
+
     fn layout(&self) -> Option<&'a SetLayout> {
         self.image.sets.get(self.index)
     }
@@ -52,7 +57,11 @@ impl<'a> SetView<'a, I386> {
     /// What stands at SharedUserData+300h and what KiFastCallEntry will push, as the guest prints them.
     pub(super) fn shared(&self) -> [u32; 2] {
         let profile = &self.guest.profile;
-        match (self.form(), self.cpu.sysenter) {
+        match (self.form(), self.sysenter()) {
+            // Nothing of the system call is there; a kernel that uses SYSENTER knows by itself where to go back.
+            (SystemCallForm::Unused, fast) if !profile.has_shared_system_call() => {
+                [0, if fast { profile.fast_system_call_ret() } else { 0 }]
+            }
             (SystemCallForm::Code, true) => [CODE_FAST, profile.shared_code_return()],
             (SystemCallForm::Code, false) => [CODE_INT, profile.shared_code_return()],
             (_, true) => [profile.fast_system_call, profile.fast_system_call_ret()],
@@ -90,7 +99,7 @@ impl<'a> SetView<'a, I386> {
 
     fn through_stub(&self, stub: &Stub, address: u32, arguments: u32) -> Option<WayIn> {
         let profile = &self.guest.profile;
-        let entry = entry_of(stub.shape, self.cpu)?;
+        let entry = entry_of(stub.shape, self.sysenter())?;
         let arg_pointer = self.layout()?.esp_before - 4 * arguments;
         let at_stub = arg_pointer - 4;
         let behind = address + offset_behind_entry(stub);
@@ -114,7 +123,7 @@ impl<'a> SetView<'a, I386> {
     /// A call of the harness without a stub.
     fn bad_pointer(&self, refusal: &Refusal) -> Option<Facts> {
         let symbol = |name: &str| self.image.symbols.iter().find(|symbol| symbol.name == name).map(|s| s.address);
-        let entry = entry_of(self.shape()?, self.cpu)?;
+        let entry = entry_of(self.shape()?, self.sysenter())?;
         let (eip, esp) = match entry {
             Entry::Sysenter => (self.shared()[1], refusal.pointer.wrapping_sub(8)),
             Entry::Int2e => (symbol("ntgate!DirectInt")? + INT_LENGTH, self.layout()?.esp_before - 4),
@@ -181,7 +190,7 @@ impl<'a> SetView<'a, I386> {
         };
         let exception_list = layout.map_or(kpcr::EXCEPTION_CHAIN_END, |layout| layout.exception_list);
         let esp_before = layout.map_or(0, |layout| layout.esp_before);
-        let (ecx, edx) = match (kernel, self.cpu.sysenter) {
+        let (ecx, edx) = match (kernel, self.sysenter()) {
             // `pop edx; pop ecx; popfd; jmp edx`
             (true, _) => (selector::R0_CODE, way_in.eip),
             (false, true) => (way_in.esp, way_in.eip),

@@ -27,6 +27,11 @@ impl I386 {
     pub(super) fn new(profile: &Profile) -> Result<Self, BuildError> {
         Ok(Self { profile: profile.clone(), kernel: Kernel::new(profile)? })
     }
+
+    /// Whether the system uses SYSENTER on a CPU.
+    fn uses_sysenter(&self, cpu: &Cpu) -> bool {
+        cpu.sysenter && self.profile.uses_sysenter()
+    }
 }
 
 impl Guest for I386 {
@@ -96,8 +101,12 @@ impl Guest for I386 {
         }
     }
 
-    fn entry(set: &Set<'_>, cpu: &Cpu) -> Option<Entry> {
-        entry_of(set.shape()?, cpu)
+    fn cpus(&self) -> Vec<Cpu> {
+        Cpu::of(Arch::I386).into_iter().filter(|cpu| self.profile.cpus.contains(&cpu.name)).collect()
+    }
+
+    fn entry(&self, set: &Set<'_>, cpu: &Cpu) -> Option<Entry> {
+        entry_of(set.shape()?, self.uses_sysenter(cpu))
     }
 
     fn calls(image: &Image, set: usize) -> Vec<u32> {
@@ -107,12 +116,12 @@ impl Guest for I386 {
         stubs.chain(past_end).chain(layout.refusals.iter().map(|refusal| refusal.call)).collect()
     }
 
-    fn cpu_line(cpu: &Cpu) -> String {
-        let Cpu { cpuid, family, model, stepping, sep, sysenter, .. } = *cpu;
+    fn cpu_line(&self, cpu: &Cpu) -> String {
+        let Cpu { cpuid, family, model, stepping, sep, .. } = *cpu;
         if !cpuid {
             return "cpuid 0".to_owned();
         }
-        let (sep, sysenter) = (u32::from(sep), u32::from(sysenter));
+        let (sep, sysenter) = (u32::from(sep), u32::from(self.uses_sysenter(cpu)));
         format!("cpuid 1 family {family:x} model {model:x} stepping {stepping:x} sep {sep} sysenter {sysenter}")
     }
 
@@ -129,13 +138,13 @@ fn common(set: &StubSet) -> Set<'_> {
     Set { label: &set.label, stubs: &set.stubs, past_end: set.past_end.as_ref(), by_interrupt: false }
 }
 
-/// How a shape's stubs get in; `None` if the CPU cannot run them.
-fn entry_of(shape: Shape, cpu: &Cpu) -> Option<Entry> {
+/// How a shape's stubs get in where the system uses SYSENTER or does not; `None` if they cannot run there.
+fn entry_of(shape: Shape, sysenter: bool) -> Option<Entry> {
     match shape {
         _ if shape.arch() != Arch::I386 => None,
         Shape::Zw => Some(Entry::Zw),
-        Shape::Sysenter => cpu.sysenter.then_some(Entry::Sysenter),
-        _ if form_of(shape) != SystemCallForm::Unused && cpu.sysenter => Some(Entry::Sysenter),
+        Shape::Sysenter => sysenter.then_some(Entry::Sysenter),
+        _ if form_of(shape) != SystemCallForm::Unused && sysenter => Some(Entry::Sysenter),
         _ => Some(Entry::Int2e),
     }
 }

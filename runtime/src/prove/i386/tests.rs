@@ -29,17 +29,29 @@ fn cpu(sysenter: bool) -> Cpu {
 
 #[test]
 fn every_cpu_reaches_the_entry_that_its_shape_has() {
-    let (with, without) = (cpu(true), cpu(false));
-    for (shape, cpu, entry) in [
-        (Shape::Int2e, with, Some(Entry::Int2e)),
-        (Shape::SharedEdx, with, Some(Entry::Sysenter)),
-        (Shape::SharedEdx, without, Some(Entry::Int2e)),
-        (Shape::SharedCallEdx, with, Some(Entry::Sysenter)),
-        (Shape::Sysenter, without, None),
-        (Shape::Zw, with, Some(Entry::Zw)),
-        (Shape::Syscall, with, None),
+    for (shape, sysenter, entry) in [
+        (Shape::Int2e, true, Some(Entry::Int2e)),
+        (Shape::SharedEdx, true, Some(Entry::Sysenter)),
+        (Shape::SharedEdx, false, Some(Entry::Int2e)),
+        (Shape::SharedCallEdx, true, Some(Entry::Sysenter)),
+        (Shape::Sysenter, false, None),
+        (Shape::Zw, true, Some(Entry::Zw)),
+        (Shape::Syscall, true, None),
     ] {
-        assert_eq!(entry_of(shape, &cpu), entry, "{shape} on {}", cpu.name);
+        assert_eq!(entry_of(shape, sysenter), entry, "{shape}, SYSENTER {sysenter}");
+    }
+}
+
+#[test]
+fn a_system_of_int_2eh_leaves_sysenter_alone() {
+    let list = list();
+    let services = Services::new(list.primary(), None);
+    for (profile, sysenter) in [(&crate::nt::profile::NT4, false), (&crate::nt::profile::WIN8, true)] {
+        let group = Group::new(I386::new(profile).expect("it assembles"), &services, &[Shape::Zw]).expect("it fits");
+        assert!(group.guest.cpu_line(&cpu(true)).ends_with(&format!(" sysenter {}", u32::from(sysenter))));
+        // Neither has a system call in the page that all processes share.
+        let back = if sysenter { profile.fast_system_call_ret() } else { 0 };
+        assert_eq!(group.view(0, &cpu(true)).shared(), [0, back]);
     }
 }
 

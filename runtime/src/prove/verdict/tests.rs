@@ -197,10 +197,12 @@ fn set_facts_are_judged() {
 
 #[test]
 fn another_cpu_is_found() {
-    let line = I386::cpu_line(&cpu("pentium2"));
+    let i386 = I386::new(&SRV2003).expect("it assembles");
+    let amd64 = Amd64::new(&WIN7_X64).expect("it assembles");
+    let line = i386.cpu_line(&cpu("pentium2"));
     assert_eq!(line, "cpuid 1 family 6 model 5 stepping 2 sep 1 sysenter 1");
-    assert_eq!(I386::cpu_line(&cpu("486")), "cpuid 0");
-    assert_eq!(Amd64::cpu_line(&cpu("nehalem")), "family 6 model 1a stepping 3");
+    assert_eq!(i386.cpu_line(&cpu("486")), "cpuid 0");
+    assert_eq!(amd64.cpu_line(&cpu("nehalem")), "family 6 model 1a stepping 3");
     assert_eq!(judge_cpu(Some(&line), &line), None);
     let found = judge_cpu(Some("cpuid 0"), &line).expect("it is another");
     assert_eq!(found.what, What::CPU);

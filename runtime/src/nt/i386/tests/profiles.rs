@@ -72,9 +72,10 @@ fn every_shape_of_the_architecture_belongs_to_a_profile() {
 #[test]
 fn every_profile_takes_the_whole_list_in_every_shape() {
     for profile in Profile::ALL {
-        let image =
-            build(profile, &plan(LIST, Shape::of(Arch::I386))).unwrap_or_else(|error| panic!("{}: {error}", profile.name));
-        let own = Shape::of(Arch::I386).iter().position(|shape| shape.name() == profile.ntdll_set).expect("it is a shape");
+        let image = build(profile, &plan(LIST, Shape::of(Arch::I386)))
+            .unwrap_or_else(|error| panic!("{}: {error}", profile.name));
+        let own =
+            Shape::of(Arch::I386).iter().position(|shape| shape.name() == profile.ntdll_set).expect("it is a shape");
         assert_eq!(image.sets[own].stub_addresses[0], profile.ntdll_stubs, "{}: they stand in ntdll", profile.name);
     }
 }
