@@ -65,11 +65,19 @@ fn a_profile_is_proven_alone() {
     let report = prove(&read.list, "t", &options, &|_, _| {}).expect("the guest boots");
     assert!(report.holds() && report.runs.iter().all(|run| run.profile == "winxp-sp2"));
     assert_eq!(report.runs.len(), 2 * 4);
-    assert_eq!(report.notes, ["winxp-sp2 did not have 2 services: NtCreateKeyTransacted, NtNew"]);
+    let notes = [
+        "winxp-sp2 did not have 2 services: NtCreateKeyTransacted, NtNew",
+        "2 services had another number in winxp-sp2",
+    ];
+    assert_eq!(report.notes, notes);
     // A shape that it did not have, and a system that there was not.
     options.shapes = vec![Shape::Sysenter];
     let error = prove(&read.list, "t", &options, &|_, _| {}).expect_err("it had none");
     assert_eq!(error.to_string(), "winxp-sp2 has no stubs of shape sysenter; it has shared-edx, zw");
+    options.shapes.clear();
+    options.archs = vec![Arch::Amd64];
+    let error = prove(&read.list, "t", &options, &|_, _| {}).expect_err("it is none");
+    assert_eq!(error.to_string(), "winxp-sp2 is not a system of amd64");
     options.profile = Some("win9".to_owned());
     let error = prove(&read.list, "t", &options, &|_, _| {}).expect_err("there was none");
     assert!(error.is_input() && error.to_string().starts_with("there is no profile `win9`; known: nt4, "), "{error}");

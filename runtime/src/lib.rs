@@ -14,7 +14,7 @@
 //! use ntgate_runtime::prove;
 //!
 //! let read = ntgate_gen::read_list("one.lst", b"NtClose 1\n").expect("the list is right");
-//! let image = prove::image(&read.list, Arch::I386, None, &[]).expect("it fits the guest");
+//! let image = prove::image(&read.list, Arch::I386, &[]).expect("it fits the guest");
 //!
 //! let mut machine = Machine::new(Model::by_name("pentium2").expect("there is such a model"), 16 << 20);
 //! machine.load(&image).expect("it is a multiboot image");

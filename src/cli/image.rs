@@ -15,9 +15,9 @@ use super::{Failure, output};
 pub(super) struct Args {
     #[command(flatten)]
     list: ListArg,
-    /// The architecture: i386 or amd64
-    #[arg(long)]
-    arch: Arch,
+    /// The architecture: i386 or amd64; without it, that of the profile
+    #[arg(long, required_unless_present = "profile")]
+    arch: Option<Arch>,
     /// The system that the guest is to be; without it, one that takes every shape of the architecture
     #[arg(long, value_name = "PROFILE", value_parser = PossibleValuesParser::new(prove::profiles()))]
     profile: Option<String>,
@@ -28,7 +28,12 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let input = args.list.read()?;
-    let image = prove::image(&input.list, args.arch, args.profile.as_deref(), &[])
-        .map_err(|error| Failure::input(error.to_string()))?;
+    let image = match (&args.profile, args.arch) {
+        (Some(profile), arch) => prove::image_of(&input.list, profile, arch, &[]),
+        (None, Some(arch)) => prove::image(&input.list, arch, &[]),
+        // clap asks for one of the two.
+        (None, None) => return Err(Failure::input("--arch or --profile is needed")),
+    };
+    let image = image.map_err(|error| Failure::input(error.to_string()))?;
     output::write_file(&args.output, &image)
 }

@@ -31,6 +31,12 @@ fn an_image_that_enters_long_mode_boots_where_there_is_one() {
         assert!(log.starts_with("ntgate 1 profile win7-x64 services 2 sets 7\ncpu family 6 "), "{log}");
         assert!(log.lines().last().is_some_and(|line| line.starts_with("done ")), "{log}");
     }
+    sandbox.run(&["image", "small.lst", "--profile", "win10-x64", "-o", "win10.elf"]).status(0).no_stdout().no_stderr();
+    let outcome = sandbox.run(&["boot", "win10.elf"]).status(1).no_stderr();
+    assert!(outcome.stdout().starts_with("ntgate 1 profile win10-x64 services 2 sets "), "{}", outcome.stdout());
+    let arguments = ["image", "small.lst", "--profile", "win10-x64", "--arch", "i386", "-o", "no.elf"];
+    assert_eq!(sandbox.run(&arguments).status(2).stderr(), "ntgate: error: win10-x64 is not a system of i386\n");
+    assert!(!sandbox.path("no.elf").exists());
     // The guest writes 2 to its exit port.
     let outcome = sandbox.run(&["boot", "proof.elf", "--cpu", "core2"]).status(5).no_stderr();
     assert_eq!(outcome.stdout(), "no long mode\n");

@@ -103,7 +103,7 @@ fn the_routines_of_the_shared_page_are_those_of_windows() {
 #[test]
 fn the_routines_of_the_shared_page_are_those_that_are_proven() {
     let [list, _] = lists();
-    let guest = ntgate_runtime::prove::image(&list, Arch::I386, None, &[]).expect("it is built");
+    let guest = ntgate_runtime::prove::image(&list, Arch::I386, &[]).expect("it is built");
     for routine in ntgate_gen::stub::system_calls(Arch::I386, ntgate_gen::Encoding::Msvc) {
         let code = routine.code.encode().expect("it encodes").bytes;
         let found = guest.windows(code.len()).any(|window| window == code);

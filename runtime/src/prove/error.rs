@@ -35,6 +35,13 @@ pub enum ProveError {
         /// Those that there are.
         known: Vec<&'static str>,
     },
+    /// A system is of another architecture.
+    ArchOfProfile {
+        /// The profile.
+        profile: &'static str,
+        /// The architecture that was asked for.
+        arch: Arch,
+    },
     /// A system had no stubs of this shape.
     ShapeOfProfile {
         /// The shape.
@@ -96,6 +103,7 @@ impl ProveError {
                 | Self::Arch { .. }
                 | Self::NoShape
                 | Self::Profile { .. }
+                | Self::ArchOfProfile { .. }
                 | Self::ShapeOfProfile { .. }
                 | Self::TooManyArguments { .. }
                 | Self::Build(_)
@@ -120,6 +128,7 @@ impl fmt::Display for ProveError {
                 write!(f, "stubs of {arch} cannot be proven: there is no machine that runs them; i386 and amd64 can")
             }
             Self::Profile { name, known } => write!(f, "there is no profile `{name}`; known: {}", known.join(", ")),
+            Self::ArchOfProfile { profile, arch } => write!(f, "{profile} is not a system of {arch}"),
             Self::ShapeOfProfile { shape, profile, known } => {
                 let known: Vec<&str> = known.iter().map(|shape| shape.name()).collect();
                 write!(f, "{profile} has no stubs of shape {shape}; it has {}", known.join(", "))

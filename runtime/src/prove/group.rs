@@ -82,13 +82,30 @@ impl System {
         groups.filter(|(_, shapes): &(_, Vec<_>)| !shapes.is_empty()).collect()
     }
 
-    /// The services of a list that the system did not have; none if there is no list of the system's own.
-    pub(super) fn missing<'a>(self, services: &Services<'a>) -> Vec<&'a Service> {
+    /// The architecture of its kernel.
+    pub(super) fn arch(self) -> Arch {
+        match self {
+            Self::I386(_) => Arch::I386,
+            Self::Amd64(_) => Arch::Amd64,
+        }
+    }
+
+    /// In what the kernel's own services of a list are not those of the system; nothing if there is no list of the system's own.
+    pub(super) fn misfits<'a>(self, services: &Services<'a>) -> Misfits<'a> {
+        let mut misfits = Misfits::default();
         let Some(Ok(own)) = list_of(self.name()).map(|list| read_list(self.name(), list.as_bytes())) else {
-            return Vec::new();
+            return misfits;
         };
-        let had = |service: &Service| own.list.primary().by_name(service.name().nt()).is_some();
-        services.kernel().services().iter().filter(|service| !had(service)).collect()
+        for service in services.kernel().services() {
+            match own.list.primary().by_name(service.name().nt()) {
+                None => misfits.missing.push(service),
+                Some(had) => {
+                    misfits.renumbered += usize::from(had.number() != service.number());
+                    misfits.recounted += usize::from(had.args(self.arch()) != service.args(self.arch()));
+                }
+            }
+        }
+        misfits
     }
 
     /// Assembles the guest and builds its image.
@@ -103,6 +120,17 @@ impl System {
             Self::Amd64(profile) => Box::new(Group::new(Amd64::new(profile)?, services, shapes).map_err(describe)?),
         })
     }
+}
+
+/// What a system had in another way than a list has it.
+#[derive(Debug, Default)]
+pub(super) struct Misfits<'a> {
+    /// Services that it did not have.
+    pub(super) missing: Vec<&'a Service>,
+    /// How many had another number.
+    pub(super) renumbered: usize,
+    /// How many took another number of arguments.
+    pub(super) recounted: usize,
 }
 
 fn of_amd64(shape: Shape) -> &'static amd64::Profile {

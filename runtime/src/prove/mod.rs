@@ -63,7 +63,7 @@ pub use parallel::Progress;
 pub use report::{Difference, Failure, Refusals, Report, Run};
 
 use crate::nt::amd64::layout::{COPY_RUN, MAX_SYSCALL_PARAMS};
-use group::{AnyGroup, Booted, System};
+use group::{AnyGroup, Booted, Misfits, System};
 use guest::Services;
 
 /// What to prove.
@@ -119,7 +119,12 @@ pub fn prove(list: &ServiceList, name: &str, options: &Options, progress: &Progr
     let qemu = options.machine == MachineKind::Qemu;
     let groups = groups(&services, &systems)?;
     report.notes.extend(notes(list, &services, options, &shapes));
-    report.notes.extend(system.and_then(|system| missing(system, &services)));
+    // Of the systems that are proven, not of all that there are.
+    let left_out = |group: &dyn AnyGroup| group.cpus(false).len() > group.cpus(true).len();
+    if qemu && groups.iter().any(|group| left_out(&**group)) {
+        report.notes.push("486 is left out: QEMU's has CPUID".to_owned());
+    }
+    report.notes.extend(system.into_iter().flat_map(|system| misfits(system, &services)));
 
     let jobs: Vec<(&dyn AnyGroup, Cpu)> =
         groups.iter().flat_map(|group| group.cpus(qemu).into_iter().map(move |cpu| (&**group, cpu))).collect();
@@ -143,19 +148,33 @@ pub fn prove(list: &ServiceList, name: &str, options: &Options, progress: &Progr
     Ok(report)
 }
 
-/// The file of a bootable image with all stubs of an architecture, or with those of some shapes of it. `profile` is the system
-/// that its guest is; none means one that takes them all.
+/// The file of a bootable image with all stubs of an architecture, or with those of some shapes of it, under a system that
+/// takes them all.
 ///
 /// # Errors
 ///
-/// If no guest runs the architecture, it is not the profile's, the list's first table is not the kernel's own, or the list does
-/// not fit the guest.
-pub fn image(list: &ServiceList, arch: Arch, profile: Option<&str>, wanted: &[Shape]) -> Result<Vec<u8>, ProveError> {
+/// If no guest runs the architecture, the list's first table is not the kernel's own, or the list does not fit the guest.
+pub fn image(list: &ServiceList, arch: Arch, wanted: &[Shape]) -> Result<Vec<u8>, ProveError> {
     let services = services(list)?;
-    let (system, shapes) = match profile.map(system).transpose()? {
-        Some(system) => (system, shapes_of(system, &[arch], wanted)?),
-        None => (System::of_arch(arch).ok_or(ProveError::Arch { arch })?, shapes(&[arch], wanted)?),
-    };
+    let system = System::of_arch(arch).ok_or(ProveError::Arch { arch })?;
+    Ok(system.group(&services, &shapes(&[arch], wanted)?)?.elf().to_vec())
+}
+
+/// The file of a bootable image with the stubs of a system, by the name of its profile. `arch` is that which it should be of, if
+/// that matters.
+///
+/// # Errors
+///
+/// As for [`image`], and if there is no such profile, it is of another architecture, or the system did not have a shape.
+pub fn image_of(
+    list: &ServiceList,
+    profile: &str,
+    arch: Option<Arch>,
+    wanted: &[Shape],
+) -> Result<Vec<u8>, ProveError> {
+    let services = services(list)?;
+    let system = system(profile)?;
+    let shapes = shapes_of(system, arch.as_slice(), wanted)?;
     Ok(system.group(&services, &shapes)?.elf().to_vec())
 }
 
@@ -204,28 +223,38 @@ fn shapes(archs: &[Arch], wanted: &[Shape]) -> Result<Vec<Shape>, ProveError> {
 /// The shapes of a system, as far as they are wanted; an error for one that it did not have.
 fn shapes_of(system: System, archs: &[Arch], wanted: &[Shape]) -> Result<Vec<Shape>, ProveError> {
     let known = system.shapes();
+    if let Some(&arch) = archs.first().filter(|_| !archs.contains(&system.arch())) {
+        return Err(ProveError::ArchOfProfile { profile: system.name(), arch });
+    }
     if let Some(&shape) = wanted.iter().find(|shape| !known.contains(shape)) {
         return Err(ProveError::ShapeOfProfile { shape, profile: system.name(), known });
     }
     let wants = |shape: &Shape| wanted.is_empty() || wanted.contains(shape);
-    let of_archs = |shape: &Shape| archs.is_empty() || archs.contains(&shape.arch());
-    let shapes: Vec<Shape> = known.into_iter().filter(|shape| wants(shape) && of_archs(shape)).collect();
-    if shapes.is_empty() { Err(ProveError::NoShape) } else { Ok(shapes) }
+    Ok(known.into_iter().filter(wants).collect())
 }
 
-/// What of a list its system did not have.
-fn missing(system: System, services: &Services<'_>) -> Option<String> {
+/// In what a list is not its system's.
+fn misfits(system: System, services: &Services<'_>) -> Vec<String> {
     const NAMED: usize = 4;
-    let missing = system.missing(services);
-    let mut names: Vec<&str> = missing.iter().take(NAMED).map(|service| service.name().nt()).collect();
-    let more = missing.len().saturating_sub(NAMED);
-    let others = format!("{more} more");
-    if more > 0 {
-        names.push(&others);
+    let Misfits { missing, renumbered, recounted } = system.misfits(services);
+    let name = system.name();
+    let mut notes = Vec::new();
+    if !missing.is_empty() {
+        let mut names: Vec<&str> = missing.iter().take(NAMED).map(|service| service.name().nt()).collect();
+        let more = missing.len().saturating_sub(NAMED);
+        let others = format!("{more} more");
+        if more > 0 {
+            names.push(&others);
+        }
+        let count = render::count(missing.len(), "service");
+        notes.push(format!("{name} did not have {count}: {}", names.join(", ")));
     }
-    (!missing.is_empty()).then(|| {
-        format!("{} did not have {}: {}", system.name(), render::count(missing.len(), "service"), names.join(", "))
-    })
+    for (count, what) in [(renumbered, "number"), (recounted, "argument count")] {
+        if count > 0 {
+            notes.push(format!("{} had another {what} in {name}", render::count(count, "service")));
+        }
+    }
+    notes
 }
 
 /// A list that is for i386 alone is proven for i386 alone, unless amd64 is asked for.
@@ -266,13 +295,8 @@ fn notes(list: &ServiceList, services: &Services<'_>, options: &Options, shapes:
         ));
     }
     notes.extend(reactos_limit(services, shapes));
-    if options.machine == MachineKind::Qemu {
-        if shapes.iter().any(|shape| shape.arch() == Arch::I386) {
-            notes.push("486 is left out: QEMU's has CPUID".to_owned());
-        }
-        if options.mutate {
-            notes.push("mutants run on the bundled machine only".to_owned());
-        }
+    if options.machine == MachineKind::Qemu && options.mutate {
+        notes.push("mutants run on the bundled machine only".to_owned());
     }
     notes
 }
