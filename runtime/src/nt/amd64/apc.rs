@@ -74,8 +74,9 @@ fn initialize_user_apc(k: &mut KernelAsm<'_>) -> Asm {
     let good = &mut k.a.create_label();
     k.begin(Routine::KiInitializeUserApc)?;
     k.call(Routine::KeTrapFrameToContext)?;
-    for (index, from) in
-        [apc::NORMAL_CONTEXT, apc::SYSTEM_ARGUMENT_1, apc::SYSTEM_ARGUMENT_2, apc::NORMAL_ROUTINE].into_iter().enumerate()
+    for (index, from) in [apc::NORMAL_CONTEXT, apc::SYSTEM_ARGUMENT_1, apc::SYSTEM_ARGUMENT_2, apc::NORMAL_ROUTINE]
+        .into_iter()
+        .enumerate()
     {
         k.a.mov(rax, qword_ptr(rsi + from))?;
         k.a.mov(k.var(kernel::CONTEXT + context::P1_HOME + 8 * index as u32), rax)?;

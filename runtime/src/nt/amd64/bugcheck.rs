@@ -7,9 +7,7 @@
 //! stack 0 1 2 ... 15                                  of the interrupted kernel code
 //! ```
 
-use iced_x86::code_asm::{
-    al, cr2, dword_ptr, eax, ebp, ebx, qword_ptr, rax, rbp, rbx, rdi, rsi, word_ptr,
-};
+use iced_x86::code_asm::{al, cr2, dword_ptr, eax, ebp, ebx, qword_ptr, rax, rbp, rbx, rdi, rsi, word_ptr};
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;

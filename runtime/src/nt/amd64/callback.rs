@@ -15,17 +15,15 @@
 //! status: unwinding would need the unwind data of ntdll, which there is not.
 
 use iced_x86::code_asm::{
-    byte_ptr, dword_ptr, eax, ebx, ecx, edx, qword_ptr, r8d, r9, r10, r11, r12d, r13d, r14d, r15d, rax, rbp,
-    rbx, rcx, rdi, rdx, rsi, rsp,
+    byte_ptr, dword_ptr, eax, ebx, ecx, edx, qword_ptr, r8d, r9, r10, r11, r12d, r13d, r14d, r15d, rax, rbp, rbx, rcx,
+    rdi, rdx, rsi, rsp,
 };
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::context::{generate_exception_frame, restore_exception_frame};
 use super::data::kernel;
 use super::entry::field;
-use super::layout::{
-    callout_frame, exception_frame, kpcr, machine_frame, selector, status, trap_frame, tss,
-};
+use super::layout::{callout_frame, exception_frame, kpcr, machine_frame, selector, status, trap_frame, tss};
 
 /// Bytes that the callback's own services may use below its frame, at least.
 const ROOM: u32 = 0x800;

@@ -4,9 +4,7 @@
 //! Only sessions that ask for it have one. A proof has none: when an interrupt comes is the machine's affair, and its log is
 //! to be the same on every machine.
 
-use iced_x86::code_asm::{
-    al, cr8, dword_ptr, dx, eax, ebp, edx, qword_ptr, rax, rcx, rdx, rsi, word_ptr,
-};
+use iced_x86::code_asm::{al, cr8, dword_ptr, dx, eax, ebp, edx, qword_ptr, rax, rcx, rdx, rsi, word_ptr};
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;
@@ -93,9 +91,11 @@ fn update(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(eax, LEVEL)?;
     k.a.mov(cr8, rax)?;
     k.a.mov(rcx, k.profile.shared_kernel)?;
-    for (time, step) in
-        [(shared::INTERRUPT_TIME, shared::CLOCK_TICK), (shared::SYSTEM_TIME, shared::CLOCK_TICK), (shared::TICK_COUNT, 1)]
-    {
+    for (time, step) in [
+        (shared::INTERRUPT_TIME, shared::CLOCK_TICK),
+        (shared::SYSTEM_TIME, shared::CLOCK_TICK),
+        (shared::TICK_COUNT, 1),
+    ] {
         add_time(k, time, step)?;
     }
     k.a.mov(al, END_OF_INTERRUPT)?;

@@ -5,9 +5,9 @@
 //! there is one thread, and nothing that interrupts it uses the buffer too.
 
 use iced_x86::code_asm::{
-    AsmMemoryOperand, AsmRegister64, AsmRegisterXmm, bl, byte_ptr, cl, dword_ptr, eax, ecx, edx, ptr,
-    qword_ptr, r8, r12, r13, r14, r15, rax, rbp, rbx, rcx, rdi, rdx, rsi, rsp, word_ptr, xmm0, xmm6, xmm7, xmm8, xmm9,
-    xmm10, xmm11, xmm12, xmm13, xmm14, xmm15, xmmword_ptr,
+    AsmMemoryOperand, AsmRegister64, AsmRegisterXmm, bl, byte_ptr, cl, dword_ptr, eax, ecx, edx, ptr, qword_ptr, r8,
+    r12, r13, r14, r15, rax, rbp, rbx, rcx, rdi, rdx, rsi, rsp, word_ptr, xmm0, xmm6, xmm7, xmm8, xmm9, xmm10, xmm11,
+    xmm12, xmm13, xmm14, xmm15, xmmword_ptr,
 };
 
 use super::assembly::{Asm, KernelAsm, Routine};
@@ -269,14 +269,7 @@ fn take_context(k: &mut KernelAsm<'_>) -> Asm {
 fn complete_frame(k: &mut KernelAsm<'_>) -> Asm {
     k.begin(Routine::NtgateCompleteFrame)?;
     k.a.xor(eax, eax)?;
-    for offset in [
-        trap_frame::RCX,
-        trap_frame::RDX,
-        trap_frame::R8,
-        trap_frame::R9,
-        trap_frame::R10,
-        trap_frame::R11,
-    ] {
+    for offset in [trap_frame::RCX, trap_frame::RDX, trap_frame::R8, trap_frame::R9, trap_frame::R10, trap_frame::R11] {
         k.a.mov(qword_ptr(field(offset)), rax)?;
     }
     k.a.pxor(xmm0, xmm0)?;

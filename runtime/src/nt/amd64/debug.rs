@@ -3,9 +3,7 @@
 //! They are the thread's only while it is in ring 3: every entry from there saves them in the frame, and the kernel runs without;
 //! every exit loads them again where the frame's Dr7 says so. Threads without (`DebugActive` clear) pay one comparison.
 
-use iced_x86::code_asm::{
-    AsmRegisterDr, dr0, dr1, dr2, dr3, dr6, dr7, eax, qword_ptr, rax, rcx, word_ptr,
-};
+use iced_x86::code_asm::{AsmRegisterDr, dr0, dr1, dr2, dr3, dr6, dr7, eax, qword_ptr, rax, rcx, word_ptr};
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::entry::field;

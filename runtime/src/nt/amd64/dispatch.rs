@@ -1,8 +1,6 @@
 //! From the number to the service: tables, argument copy, numbers that are out of range.
 
-use iced_x86::code_asm::{
-    byte_ptr, dword_ptr, eax, edi, esi, qword_ptr, r10, r11, rax, rbx, rdi, rsi, rsp,
-};
+use iced_x86::code_asm::{byte_ptr, dword_ptr, eax, edi, esi, qword_ptr, r10, r11, rax, rbx, rdi, rsi, rsp};
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;

@@ -2,8 +2,8 @@
 //! `ntdll!KiUserExceptionDispatcher` (ReactOS `ntoskrnl/ke/amd64/trap.S`, `ntoskrnl/ke/amd64/except.c`).
 
 use iced_x86::code_asm::{
-    AsmMemoryOperand, CodeLabel, al, cr2, dword_ptr, eax, ebx, ecx, edx, qword_ptr, r8, r9d, rax, rbx, rcx, rdi,
-    rdx, rsi, rsp, word_ptr,
+    AsmMemoryOperand, CodeLabel, al, cr2, dword_ptr, eax, ebx, ecx, edx, qword_ptr, r8, r9d, rax, rbx, rcx, rdi, rdx,
+    rsi, rsp, word_ptr,
 };
 
 use super::assembly::{Asm, KernelAsm, Routine};
@@ -42,16 +42,8 @@ const PLAIN: [(u32, u32, u32); 9] = [
 const SEGMENT_FAULTS: [u32; 3] = [0x0A, 0x0B, 0x0C];
 
 /// Prefixes, as ranges of bytes; with REX.
-const PREFIXES: [(u32, u32); 8] = [
-    (0x26, 0x26),
-    (0x2E, 0x2E),
-    (0x36, 0x36),
-    (0x3E, 0x3E),
-    (0x40, 0x4F),
-    (0x64, 0x67),
-    (0xF0, 0xF0),
-    (0xF2, 0xF3),
-];
+const PREFIXES: [(u32, u32); 8] =
+    [(0x26, 0x26), (0x2E, 0x2E), (0x36, 0x36), (0x3E, 0x3E), (0x40, 0x4F), (0x64, 0x67), (0xF0, 0xF0), (0xF2, 0xF3)];
 
 /// Instructions that ring 3 may not execute: HLT; CLI, STI, and the port instructions, as IOPL is always 0.
 const PRIVILEGED: [(u32, u32); 5] = [(0xF4, 0xF4), (0xFA, 0xFB), (0xE4, 0xE7), (0xEC, 0xEF), (0x6C, 0x6F)];
@@ -309,9 +301,7 @@ pub(crate) fn machine_frame_of_context(k: &mut KernelAsm<'_>) -> Asm {
     }
     k.a.mov(eax, k.var32(kernel::CONTEXT + context::EFLAGS))?;
     k.a.mov(k.var(to(machine_frame::EFLAGS)), rax)?;
-    for (offset, value) in
-        [(machine_frame::SEG_CS, selector::R3_CODE), (machine_frame::SEG_SS, selector::R3_DATA)]
-    {
+    for (offset, value) in [(machine_frame::SEG_CS, selector::R3_CODE), (machine_frame::SEG_SS, selector::R3_DATA)] {
         k.a.mov(k.var(to(offset)), value as i32)?;
     }
     Ok(())

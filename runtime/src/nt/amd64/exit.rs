@@ -1,8 +1,8 @@
 //! The way out of a system call: APCs, instrumentation callback, and `sysretq`, `iretq` or a return to ring 0.
 
 use iced_x86::code_asm::{
-    AsmRegisterXmm, byte_ptr, cl, cr8, dl, dword_ptr, ecx, edx, qword_ptr, r8, r9, r10, r10d, r11, rax, rbp, rbx,
-    rcx, rdi, rdx, rsi, rsp, word_ptr, xmm0, xmm1, xmm2, xmm3, xmm4, xmm5,
+    AsmRegisterXmm, byte_ptr, cl, cr8, dl, dword_ptr, ecx, edx, qword_ptr, r8, r9, r10, r10d, r11, rax, rbp, rbx, rcx,
+    rdi, rdx, rsi, rsp, word_ptr, xmm0, xmm1, xmm2, xmm3, xmm4, xmm5,
 };
 
 use super::assembly::{Asm, KernelAsm, Routine};

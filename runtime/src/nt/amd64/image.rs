@@ -15,9 +15,9 @@ use super::record::{self, KERNEL_POINTER};
 use super::start::{CallTable, Starts};
 use super::user::UserCode;
 use super::{
-    BuildError, Gui, Image, Plan, Row, Session, SetLayout, Symbol, apc, boot, bugcheck, callback, clock, context, debug,
-    dispatch, entry, exception, exit, gui, print, reactos, recovery, report, services, sets, shared_page, symbols, system,
-    traps, user_copy,
+    BuildError, Gui, Image, Plan, Row, Session, SetLayout, Symbol, apc, boot, bugcheck, callback, clock, context,
+    debug, dispatch, entry, exception, exit, gui, print, reactos, recovery, report, services, sets, shared_page,
+    symbols, system, traps, user_copy,
 };
 
 /// Sets an image can hold. A record could number more; their tables and stubs would crowd the address space.

@@ -14,13 +14,13 @@
 //! bugcheck 0000007f ...                                     or the end of the kernel, four lines; exit port 1
 //! ```
 
+use super::assembly::Routine;
 use super::block::Block;
 use super::data::{head, kernel};
 use super::image::Builder;
 use super::layout::{PAGE, peb};
 use super::memory::{Access, Region};
 use super::ntdll::{Dispatchers, Stubs};
-use super::assembly::Routine;
 use super::{BuildError, Gui, Image, Kernel, Plan, Ring, Symbol, SystemCall, TableForm, gui, services};
 
 /// Bytes between the routines that a session brings.

@@ -6,12 +6,12 @@ use iced_x86::code_asm::{
 };
 
 use super::assembly::{Asm, KernelAsm, Routine};
+use super::bugcheck::leave;
 use super::data::{harness as block, head, kernel, set};
 use super::harness;
 use super::layout::{kpcr, mode, msr, selector, shared, trap_frame};
 use super::record::FILL;
 use super::report::{KERNEL_FILLED, clear_record, fill_for_user, print_literal, print_text};
-use super::bugcheck::leave;
 
 /// Bytes below the frame of ring 3 at which the kernel harness starts each call: return address, seven registers, trap
 /// frame, and what the alignment takes.

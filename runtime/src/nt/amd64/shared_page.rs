@@ -1,9 +1,7 @@
 //! `KUSER_SHARED_DATA`: what is in it from the start, what the guest finds out, and the start of a session.
 
 use iced_x86::Register;
-use iced_x86::code_asm::{
-    AsmMemoryOperand, AsmRegister32, byte_ptr, dword_ptr, eax, ecx, edx, ptr, rax, rbx, rdx,
-};
+use iced_x86::code_asm::{AsmMemoryOperand, AsmRegister32, byte_ptr, dword_ptr, eax, ecx, edx, ptr, rax, rbx, rdx};
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::block::Block;

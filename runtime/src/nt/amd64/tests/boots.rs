@@ -35,7 +35,7 @@ pub(super) fn boot_within(image: &Image, cpu: &str, budget: u64) -> (String, u32
     let log = String::from_utf8(machine.take_console()).expect("the log is ASCII");
     match exit {
         Exit::Port(value) => (log, value),
-        other => panic!("{other:?} after {:?}", log.lines().last()),
+        other => panic!("{other:?} at {:x} after {:?}", machine.rip(), log.lines().last()),
     }
 }
 

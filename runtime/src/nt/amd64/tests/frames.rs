@@ -146,7 +146,8 @@ pub(super) fn frames_chain_and_modes_are_those_of_the_callers(boot: Boot) {
             a.mov(r8, qword_ptr(kpcr::CURRENT_THREAD).gs())?;
             a.mov(r9, qword_ptr(r8 + thread.trap_frame))?;
             a.mov(qword_ptr(note(first)), r9)?;
-            for (index, field) in [trap_frame::TRAP_FRAME, trap_frame::RIP, trap_frame::RSP, trap_frame::RDX].into_iter().enumerate()
+            for (index, field) in
+                [trap_frame::TRAP_FRAME, trap_frame::RIP, trap_frame::RSP, trap_frame::RDX].into_iter().enumerate()
             {
                 a.mov(r10, qword_ptr(r9 + field))?;
                 a.mov(qword_ptr(note(first + 1 + index as u32)), r10)?;

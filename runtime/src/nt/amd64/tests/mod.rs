@@ -21,6 +21,7 @@ mod expected;
 mod frames;
 mod gui;
 mod instrumentation;
+mod mutants;
 mod profiles;
 mod session;
 mod shared_page;

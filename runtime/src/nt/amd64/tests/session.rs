@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use iced_x86::code_asm::{AsmMemoryOperand, AsmRegister64, CodeAssembler, CodeLabel, eax, edx, qword_ptr, r8, r9, rax, rcx, rdx, rsp};
+use iced_x86::code_asm::{
+    AsmMemoryOperand, AsmRegister64, CodeAssembler, CodeLabel, eax, edx, qword_ptr, r8, r9, rax, rcx, rdx, rsp,
+};
 use iced_x86::{BlockEncoderOptions, IcedError};
 
 use super::boots::Boot;
