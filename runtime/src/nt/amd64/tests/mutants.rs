@@ -3,6 +3,7 @@
 //! A mutant is the image of a test with one instruction of a routine changed. The test is run on it, and has to fail.
 
 use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
@@ -61,15 +62,22 @@ macro_rules! mutants {
         $(mod $name {
             use super::*;
 
+            /// Boots of the mutant. A test that fails before there is one has noticed nothing.
+            static BOOTS: AtomicU32 = AtomicU32::new(0);
+
             fn boot(image: &Image) -> (String, u32) {
-                boot_within(&mutate(image, &$mutant), "core2duo", BUDGET)
+                let mutated = mutate(image, &$mutant);
+                BOOTS.fetch_add(1, Ordering::Relaxed);
+                boot_within(&mutated, "core2duo", BUDGET)
             }
 
             #[test]
             fn is_noticed() {
                 $(
                     let test: fn(Boot) = $test;
+                    BOOTS.store(0, Ordering::Relaxed);
                     assert!(catch_unwind(|| test(boot)).is_err(), stringify!($test));
+                    assert_ne!(BOOTS.load(Ordering::Relaxed), 0, stringify!($test));
                 )+
             }
         })*
