@@ -24,6 +24,8 @@ fn start(k: &mut KernelAsm<'_>) -> Asm {
     let thread = k.profile.thread;
     k.begin(Routine::KiSystemServiceStart)?;
     report::entry_facts(k, -(trap_frame::RBP_BIAS as i32))?;
+    // `syscall` has cleared DF, the gate has not.
+    k.a.cld()?;
     k.a.mov(qword_ptr(rbx + thread.trap_frame), rsp)?;
     k.a.mov(edi, eax)?;
     k.a.shr(edi, service_table::SHIFT)?;

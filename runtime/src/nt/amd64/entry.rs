@@ -80,8 +80,6 @@ fn system_service(k: &mut KernelAsm<'_>) -> Asm {
     k.a.test(byte_ptr(rsp + 8), selector::MODE_MASK as i32)?;
     k.a.je(*from_kernel)?;
     k.a.swapgs()?;
-    // `syscall` clears DF, the gate does not.
-    k.a.cld()?;
     entry_registers(k)?;
     k.a.mov(rcx, r10)?;
     frame(k, trap_frame::BY_SYSTEM_SERVICE)?;

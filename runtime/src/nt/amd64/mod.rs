@@ -15,6 +15,9 @@
 //!
 //! Windows's way through the kernel and ReactOS's are both there; each set chooses by [`TableForm`] which of the two entries
 //! MSR C0000082h names. Kernel stubs name their own.
+//!
+//! [`build`] makes the image of a proof. [`Kernel::session`] makes one that runs a program of ring 3 in place of the harness:
+//! see [`Session`].
 
 use ntgate_gen::stub::Stub;
 

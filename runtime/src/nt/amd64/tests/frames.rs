@@ -6,7 +6,7 @@ use iced_x86::code_asm::{
 };
 
 use super::boots::{Boot, bundled, qemu};
-use super::exceptions::fill_context;
+use super::contexts::fill_context;
 use super::session::{Case, Program, stack, ways};
 use super::*;
 use crate::nt::amd64::layout::{eflags, exception_record as record, kpcr, trap_frame, user_context as context};

@@ -16,6 +16,7 @@ macro_rules! on_both_machines {
 mod apcs;
 mod boots;
 mod callbacks;
+mod contexts;
 mod exceptions;
 mod expected;
 mod frames;

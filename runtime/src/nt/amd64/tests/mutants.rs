@@ -103,14 +103,14 @@ mutants! {
         routine: "nt!KiTrapEntry",
         found: |_, instruction| stores(instruction, Register::RSP, trap_frame::RSI),
         change: |bytes| bytes[4..].copy_from_slice(&trap_frame::RDI.to_le_bytes()),
-    }, noticed by super::super::exceptions::the_context_is_the_state_at_the_fault_and_comes_back;
+    }, noticed by super::super::contexts::the_context_is_the_state_at_the_fault_and_comes_back;
 
     // RSP is taken from RIP's field.
     a_wrong_field_in_the_context: Mutant {
         routine: "nt!KeContextToTrapFrame",
         found: |_, instruction| stores(instruction, Register::RBP, in_frame(trap_frame::RSP)),
         change: |bytes| bytes[3..].copy_from_slice(&in_frame(trap_frame::RIP).to_le_bytes()),
-    }, noticed by super::super::exceptions::the_context_is_the_state_at_the_fault_and_comes_back;
+    }, noticed by super::super::contexts::the_context_is_the_state_at_the_fault_and_comes_back;
 
     // The mode stays KernelMode behind a call of the kernel's own.
     a_lost_previous_mode: Mutant {
@@ -186,7 +186,7 @@ mutants! {
             instruction.mnemonic() == Mnemonic::And && instruction.immediate32() == user_context::USER_EFLAGS
         },
         change: nothing,
-    }, noticed by super::super::exceptions::nt_continue_keeps_ring_3_in_ring_3;
+    }, noticed by super::super::contexts::nt_continue_keeps_ring_3_in_ring_3;
 
     // The kernel runs with ring 3's breakpoints.
     breakpoints_in_the_kernel: Mutant {
@@ -202,7 +202,7 @@ mutants! {
             && instruction.memory_base() == Register::RSP
             && instruction.memory_displacement32() == exception_frame::R12 + 16,
         change: nothing,
-    }, noticed by super::super::exceptions::the_context_is_the_state_at_the_fault_and_comes_back;
+    }, noticed by super::super::contexts::the_context_is_the_state_at_the_fault_and_comes_back;
 
     // The stack of a GUI thread is not the one that the next call from ring 3 begins on.
     a_lost_stack_of_a_gui_thread: Mutant {
@@ -213,7 +213,7 @@ mutants! {
 
     // DF goes into the kernel through the gate.
     a_direction_flag_in_the_kernel: Mutant {
-        routine: "nt!KiSystemService",
+        routine: "nt!KiSystemServiceStart",
         found: |_, instruction| instruction.code() == Code::Cld,
         change: nothing,
     }, noticed by super::super::frames::flags_that_ring_3_left_set_do_no_harm;
