@@ -15,7 +15,7 @@ use super::report::{Difference, Refusals, Run, failure};
 use super::run::{self, Ground, Wrong};
 use crate::backend::{Boot, qemu};
 use crate::nt::BuildError;
-use crate::nt::amd64::profile::{WIN7_X64, WIN10_X64};
+use crate::nt::amd64::profile::WIN7_X64;
 use crate::nt::lists::list_of;
 use crate::nt::record::PAST_END;
 use crate::nt::{amd64, i386};
@@ -31,7 +31,7 @@ impl System {
     /// All of them, each architecture's oldest first.
     pub(super) fn all() -> Vec<Self> {
         let i386 = i386::Profile::ALL.into_iter().map(Self::I386);
-        i386.chain([&WIN7_X64, &WIN10_X64].map(Self::Amd64)).collect()
+        i386.chain(amd64::Profile::ALL.into_iter().map(Self::Amd64)).collect()
     }
 
     /// The system of this name.
@@ -51,9 +51,7 @@ impl System {
     pub(super) fn shapes(self) -> Vec<Shape> {
         match self {
             Self::I386(profile) => profile.shapes.iter().copied().chain([Shape::Zw]).collect(),
-            Self::Amd64(profile) => {
-                Shape::of(Arch::Amd64).iter().copied().filter(|&shape| of_amd64(shape) == profile).collect()
-            }
+            Self::Amd64(profile) => profile.shapes.to_vec(),
         }
     }
 
@@ -61,7 +59,7 @@ impl System {
     fn of(shape: Shape) -> Option<Self> {
         match shape.arch() {
             Arch::I386 => i386::Profile::of_shape(shape).map(Self::I386),
-            Arch::Amd64 => Some(Self::Amd64(of_amd64(shape))),
+            Arch::Amd64 => amd64::Profile::of_shape(shape).map(Self::Amd64),
             Arch::Arm64 => None,
         }
     }
@@ -131,10 +129,6 @@ pub(super) struct Misfits<'a> {
     pub(super) renumbered: usize,
     /// How many took another number of arguments.
     pub(super) recounted: usize,
-}
-
-fn of_amd64(shape: Shape) -> &'static amd64::Profile {
-    if shape == Shape::SyscallOrInt2e { &WIN10_X64 } else { &WIN7_X64 }
 }
 
 /// The shapes of one profile, whatever the guest.

@@ -137,7 +137,7 @@ impl Guest for Amd64 {
     }
 
     fn cpus(&self) -> Vec<Cpu> {
-        Cpu::of(Arch::Amd64)
+        Cpu::of(Arch::Amd64).into_iter().filter(|cpu| self.profile.cpus.contains(&cpu.name)).collect()
     }
 
     fn entry(&self, set: &Set<'_>, _: &Cpu) -> Option<Entry> {
