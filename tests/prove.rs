@@ -100,7 +100,7 @@ fn a_table_with_gaps_holds_up_to_its_last_number() {
     let report = proven_on("gaps", b"NtA 3\nNtB 0 @0x55\nNtC 18 @4095\n", &[Arch::Amd64]);
     let numbered = report.runs.iter().filter(|run| run.shape != Shape::ZwReactos);
     assert!(numbered.clone().all(|run| run.total == 3 && run.refusals.total == bad_calls(run.shape)));
-    assert_eq!(numbered.count(), 6 * 2);
+    assert_eq!(numbered.count(), 7 * 2);
 }
 
 #[test]
