@@ -56,8 +56,10 @@
 //! mod ssdt {
 //!     ntgate::service_table! { list = "stubs-macro/tests/two.lst", arch = "amd64", handlers = super::handlers }
 //! }
-//! # #[cfg(target_arch = "x86_64")]
+//! # #[cfg(not(target_arch = "x86_64"))] fn main() {}
+//! # #[cfg(target_arch = "x86_64")] fn main() {
 //! assert_eq!(ssdt::ARGUMENTS, [8, 0]);
+//! # }
 //! ```
 //!
 //! A tool looks services up:

@@ -5,9 +5,9 @@
 
 use std::fmt::Display;
 
-use proc_macro2::{Span, TokenTree};
+use proc_macro2::{Delimiter, Group, Span, TokenTree};
 use syn::ext::IdentExt;
-use syn::parse::{Parse, ParseStream};
+use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::{Ident, LitBool, LitStr, Path, Token, Visibility};
 
@@ -53,7 +53,13 @@ macro_rules! keys {
             $(pub(crate) const $constant: Self = Self {
                 name: $name,
                 form: $form,
-                read: |fields, key, input| Ok(fields.$field.replace($read(key, input)?).is_none()),
+                read: |fields, key, input| {
+                    let value = $read(key, input)?;
+                    // Of two the first one counts, so that the second is one mistake and not more.
+                    let is_first = fields.$field.is_none();
+                    fields.$field.get_or_insert(value);
+                    Ok(is_first)
+                },
             };)*
         }
     };
@@ -95,9 +101,13 @@ fn path(_: &Ident, input: ParseStream<'_>) -> syn::Result<Path> {
 }
 
 fn services(_: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
-    let content;
-    syn::parenthesized!(content in input);
-    Ok(Punctuated::<Ident, Token![,]>::parse_terminated(&content)?.into_iter().collect())
+    let group: Group = input.parse()?;
+    if group.delimiter() != Delimiter::Parenthesis {
+        return Err(syn::Error::new(group.span(), "expected services in parentheses"));
+    }
+    // Read apart from what is around it, which is read on after a mistake in here.
+    let names = Punctuated::<Ident, Token![,]>::parse_terminated.parse2(group.stream())?;
+    Ok(names.into_iter().collect())
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the other kinds of option can fail")]

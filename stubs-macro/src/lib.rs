@@ -80,9 +80,8 @@ pub fn stubs(input: TokenStream) -> TokenStream {
 /// The dispatch table as a static array of pointers to handlers, with the argument table.
 ///
 /// `handlers` is the module with the handlers, one for each service and of its name: unsafe functions of NT's convention,
-/// `stdcall` on x86 and `win64` on x86-64. (Compilers from Rust 1.90 on take safe ones too.) One that is missing, or takes
-/// another number of parameters than the list says, or of another size, is a compile error that names the service, the
-/// list's line and the handler.
+/// `stdcall` on x86 and `win64` on x86-64. One that is missing, or takes another number of parameters than the list says, or
+/// of another size, is a compile error that names the service, the list's line and the handler.
 ///
 /// ```
 /// mod handlers {
@@ -92,8 +91,9 @@ pub fn stubs(input: TokenStream) -> TokenStream {
 /// mod ssdt {
 ///     ntgate_stubs_macro::service_table! { list = "tests/two.lst", arch = "amd64", handlers = super::handlers, packed }
 /// }
-/// # #[cfg(target_arch = "x86_64")] {
-/// assert_eq!(ssdt::SERVICES[0] as usize, handlers::NtClose as usize);
+/// # #[cfg(not(target_arch = "x86_64"))] fn main() {}
+/// # #[cfg(target_arch = "x86_64")] fn main() {
+/// assert_eq!(ssdt::SERVICES[0] as usize, handlers::NtClose as *const () as usize);
 /// assert_eq!(ssdt::ARGUMENTS, [8, 0]);
 /// let mut packed = [0; 2];
 /// // What the addresses of this program and a stack are may be too far apart.

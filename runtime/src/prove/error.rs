@@ -34,6 +34,13 @@ pub enum ProveError {
         /// How many it may have.
         max: u32,
     },
+    /// The code that a stub is said to have cannot be proven.
+    Code {
+        /// The service.
+        service: String,
+        /// Why.
+        why: String,
+    },
     /// There is no image of the plan.
     Build(BuildError),
     /// A machine did not boot it.
@@ -72,7 +79,12 @@ impl ProveError {
     pub fn is_input(&self) -> bool {
         matches!(
             self,
-            Self::Base { .. } | Self::Arch { .. } | Self::NoShape | Self::TooManyArguments { .. } | Self::Build(_)
+            Self::Base { .. }
+                | Self::Arch { .. }
+                | Self::NoShape
+                | Self::TooManyArguments { .. }
+                | Self::Code { .. }
+                | Self::Build(_)
         )
     }
 
@@ -98,6 +110,7 @@ impl fmt::Display for ProveError {
                 f,
                 "{service} has more parameters than the {max} that a 64-bit kernel copies; leave amd64 out (--arch i386)"
             ),
+            Self::Code { service, why } => write!(f, "the code of {service}: {why}"),
             Self::Build(error) => write!(f, "there is no image: {error}"),
             Self::Backend(error) => error.fmt(f),
             Self::NoBoot { cpu, why } => write!(f, "the guest did not boot on {cpu}: {why}"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ntgate_gen::{Arch, Shape};
+use ntgate_gen::{Arch, Shape, Stub};
 
 use super::amd64::Amd64;
 use super::cpu::Cpu;
@@ -31,7 +31,7 @@ impl System {
     const ALL: [Self; 3] = [Self::Srv2003, Self::Win7X64, Self::Win10X64];
 
     /// The system under which a shape is proven: the one that had it, or the nearest that there is.
-    fn of(shape: Shape) -> Option<Self> {
+    pub(super) fn of(shape: Shape) -> Option<Self> {
         match (shape.arch(), shape) {
             (Arch::I386, _) => Some(Self::Srv2003),
             (Arch::Amd64, Shape::SyscallOrInt2e) => Some(Self::Win10X64),
@@ -65,11 +65,24 @@ impl System {
         services: &'a Services<'a>,
         shapes: &[Shape],
     ) -> Result<Box<dyn AnyGroup + 'a>, ProveError> {
+        self.group_with(services, shapes, None)
+    }
+
+    /// As [`group`](Self::group), with other stubs than those of the generator if there are any: they take the place of
+    /// those of every set.
+    pub(super) fn group_with<'a>(
+        self,
+        services: &'a Services<'a>,
+        shapes: &[Shape],
+        stubs: Option<&[Stub]>,
+    ) -> Result<Box<dyn AnyGroup + 'a>, ProveError> {
         let describe = |error| ProveError::build(error, services);
         Ok(match self {
-            Self::Srv2003 => Box::new(Group::new(I386::new(&SRV2003)?, services, shapes).map_err(describe)?),
-            Self::Win7X64 => Box::new(Group::new(Amd64::new(&WIN7_X64)?, services, shapes).map_err(describe)?),
-            Self::Win10X64 => Box::new(Group::new(Amd64::new(&WIN10_X64)?, services, shapes).map_err(describe)?),
+            Self::Srv2003 => Box::new(Group::with(I386::new(&SRV2003)?, services, shapes, stubs).map_err(describe)?),
+            Self::Win7X64 => Box::new(Group::with(Amd64::new(&WIN7_X64)?, services, shapes, stubs).map_err(describe)?),
+            Self::Win10X64 => {
+                Box::new(Group::with(Amd64::new(&WIN10_X64)?, services, shapes, stubs).map_err(describe)?)
+            }
         })
     }
 }
@@ -107,8 +120,23 @@ pub(super) struct Group<'a, G: Guest> {
 }
 
 impl<'a, G: Guest> Group<'a, G> {
+    #[cfg(test)]
     pub(super) fn new(guest: G, services: &'a Services<'a>, shapes: &[Shape]) -> Result<Self, BuildError> {
-        let plan = guest.plan(services, shapes);
+        Self::with(guest, services, shapes, None)
+    }
+
+    fn with(
+        guest: G,
+        services: &'a Services<'a>,
+        shapes: &[Shape],
+        stubs: Option<&[Stub]>,
+    ) -> Result<Self, BuildError> {
+        let mut plan = guest.plan(services, shapes);
+        if let Some(stubs) = stubs {
+            for set in G::stubs_mut(&mut plan) {
+                *set = stubs.to_vec();
+            }
+        }
         let image = guest.image(&plan)?;
         Ok(Self { guest, services, shapes: shapes.to_vec(), plan, image })
     }

@@ -29,6 +29,7 @@
 //! is rejected.
 
 mod amd64;
+mod code;
 mod cpu;
 mod entry;
 mod error;
@@ -52,6 +53,7 @@ use std::time::Instant;
 
 use ntgate_gen::{Arch, ServiceList, ServiceTable, Shape};
 
+pub use code::{FoundCode, prove_code};
 pub use cpu::Cpu;
 pub use entry::Entry;
 pub use error::ProveError;

@@ -12,14 +12,14 @@ pub fn lower_code(encoded: &Encoded<'_>, names: &Names) -> TokenStream {
     let arch = encoded.arch();
     let visibility = &names.visibility;
     let stubs = &encoded.stubs;
-    let count = stubs.len();
+    let count = Literal::usize_unsuffixed(stubs.len());
     let list_names = stubs.iter().map(|each| each.service.name().nt());
-    let numbers = stubs.iter().map(|each| each.service.number());
-    let arg_bytes = stubs.iter().map(|each| each.service.arg_bytes(arch));
+    let numbers = stubs.iter().map(|each| Literal::u32_unsuffixed(each.service.number()));
+    let arg_bytes = stubs.iter().map(|each| Literal::u32_unsuffixed(each.service.arg_bytes(arch)));
     let idents = stubs.iter().map(|each| names.nt(each.service));
     let relocations = stubs.iter().map(lower_relocations);
     let constants = stubs.iter().map(|each| lower_constant(each, names));
-    let doc = format!("The code of {arch} stubs, shape `{}`, of `{}`.", encoded.shape, names.file());
+    let doc = format!(" The code of {arch} stubs, shape `{}`, of `{}`.", encoded.shape, names.file());
     quote! {
         #[doc = #doc]
         #[allow(dead_code, non_upper_case_globals)]
@@ -43,10 +43,10 @@ pub fn lower_code(encoded: &Encoded<'_>, names: &Names) -> TokenStream {
 fn lower_constant(each: &EncodedStub<'_>, names: &Names) -> TokenStream {
     let name = names.nt(each.service);
     let doc = match each.service.doc() {
-        Some(doc) => format!("The stub of `{name}`: {doc}"),
-        None => format!("The stub of `{name}`."),
+        Some(doc) => format!(" The stub of `{name}`: {doc}"),
+        None => format!(" The stub of `{name}`."),
     };
-    let length = each.code.bytes.len();
+    let length = Literal::usize_unsuffixed(each.code.bytes.len());
     let bytes = Literal::byte_string(&each.code.bytes);
     quote! {
         #[doc = #doc]
@@ -56,7 +56,7 @@ fn lower_constant(each: &EncodedStub<'_>, names: &Names) -> TokenStream {
 
 pub(super) fn lower_relocations(each: &EncodedStub<'_>) -> TokenStream {
     let relocations = &each.code.relocations;
-    let offsets = relocations.iter().map(|relocation| relocation.offset);
+    let offsets = relocations.iter().map(|relocation| Literal::usize_unsuffixed(relocation.offset));
     let symbols = relocations.iter().map(|relocation| &relocation.symbol);
     quote!(&[#((#offsets, #symbols)),*])
 }

@@ -2,7 +2,7 @@
 
 use iced_x86::{Instruction, Mnemonic, OpKind};
 use proc_macro2::{Ident, Literal, TokenStream};
-use quote::{format_ident, quote};
+use quote::quote;
 
 use super::types::{Params, Typed, params};
 use super::{Encoded, EncodedStub, Names};
@@ -44,16 +44,16 @@ pub fn lower_code32(encoded: &Encoded<'_>, names: &Names) -> TokenStream {
     });
     let statics = encoded.stubs.iter().map(|each| {
         let name = names.nt(each.service);
-        let doc = format!("The stub of `{name}`, as assembled.");
+        let doc = format!(" The stub of `{name}`, as assembled.");
         let symbol = each.stub.symbols.first().map_or("", String::as_str);
-        let length = each.code.bytes.len();
+        let length = Literal::usize_unsuffixed(each.code.bytes.len());
         quote! {
             #[doc = #doc]
             #[link_name = #symbol]
             pub safe static #name: [u8; #length];
         }
     });
-    let doc = format!("The i386 stubs of `{}`, shape `{}`, assembled as 32-bit code.", names.file(), encoded.shape);
+    let doc = format!(" The i386 stubs of `{}`, shape `{}`, assembled as 32-bit code.", names.file(), encoded.shape);
     let visibility = &names.visibility;
     quote! {
         #[doc = #doc]
@@ -91,7 +91,17 @@ impl Functions<'_> {
             #[allow(unused_imports)]
             #visibility use #nt as #zw;
         });
-        let kept = self.export.then(|| lower_used(&cfg, name, &abi, params.len()));
+        // A function that only other languages call is nobody's in Rust's eyes, and would be left out.
+        let kept = self.export.then(|| {
+            let types = params.iter().map(|param| &param.ty);
+            quote! {
+                #cfg
+                const _: () = {
+                    #[used]
+                    static KEPT: unsafe extern #abi fn(#(#types),*) -> #status = #name;
+                };
+            }
+        });
         let checked = self.types.as_ref().filter(|_| is_typed).map(|_| self.lower_check(service, arch, &params));
         quote! {
             #doc
@@ -114,25 +124,30 @@ impl Functions<'_> {
         let prototype = match service.signature() {
             Some(signature) => {
                 let params: Vec<_> = signature.iter().map(ToString::to_string).collect();
-                format!("Service {:#x}: `{nt}({})`.", service.number(), params.join(", "))
+                format!(" Service {:#x}: `{nt}({})`.", service.number(), params.join(", "))
             }
-            None => format!("Service {:#x}: `{nt}`.", service.number()),
+            None => format!(" Service {:#x}: `{nt}`.", service.number()),
         };
-        let comment = service.doc().map(|doc| quote!(#[doc = ""] #[doc = #doc]));
+        let comment = service.doc().map(|doc| {
+            let doc = format!(" {doc}");
+            quote!(#[doc = ""] #[doc = #doc])
+        });
         quote! {
             #[doc = #prototype]
             #comment
             #[doc = ""]
-            #[doc = "# Safety"]
+            #[doc = " # Safety"]
             #[doc = ""]
-            #[doc = "The system that runs this has to have the service under this number. Pointers have to be good for what it does with them."]
+            #[doc = " The system that runs this has to have the service under this number. Pointers have to be good for what it"]
+            #[doc = " does with them."]
         }
     }
 
     /// The user's own types may have any size: together they have to fill the slots that the list counts.
     fn lower_check(&self, service: &Service, arch: Arch, params: &[Typed]) -> TokenStream {
-        let word = arch.word_bytes() as usize;
-        let bytes = service.arg_bytes(arch) as usize;
+        let word = Literal::u32_unsuffixed(arch.word_bytes());
+        let bytes = service.arg_bytes(arch);
+        let wanted = Literal::u32_unsuffixed(bytes);
         let types = params.iter().map(|param| &param.ty);
         let cfg = cfg(arch);
         let message = format!(
@@ -144,7 +159,7 @@ impl Functions<'_> {
             #cfg
             const _: () = {
                 let bytes = 0 #(+ ::core::mem::size_of::<#types>().next_multiple_of(#word))*;
-                ::core::assert!(bytes == #bytes, #message);
+                ::core::assert!(bytes == #wanted, #message);
             };
         }
     }
@@ -162,24 +177,6 @@ pub(super) const fn target(arch: Arch) -> &'static str {
         Arch::I386 => "x86",
         Arch::Amd64 => "x86_64",
         Arch::Arm64 => "aarch64",
-    }
-}
-
-/// A function that only other languages call is nobody's in Rust's eyes, and would be left out.
-fn lower_used(cfg: &TokenStream, name: &Ident, abi: &Literal, params: usize) -> TokenStream {
-    let unknown = (0..params).map(|_| quote!(_));
-    let types = (0..params).map(|index| format_ident!("A{index}"));
-    let list: Vec<_> = types.collect();
-    quote! {
-        #cfg
-        const _: () = {
-            const fn erase<#(#list,)* R>(stub: unsafe extern #abi fn(#(#list),*) -> R) -> unsafe extern #abi fn() {
-                // SAFETY: it is never called through this type.
-                unsafe { ::core::mem::transmute(stub) }
-            }
-            #[used]
-            static KEPT: unsafe extern #abi fn() = erase(#name as unsafe extern #abi fn(#(#unknown),*) -> _);
-        };
     }
 }
 

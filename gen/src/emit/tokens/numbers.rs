@@ -11,17 +11,17 @@ use crate::model::Service;
 pub fn lower_numbers(services: &[&Service], names: &Names, name: &Ident) -> TokenStream {
     let mut services = services.to_vec();
     services.sort_by_key(|service| service.number());
-    let (visibility, count) = (&names.visibility, services.len());
+    let (visibility, count) = (&names.visibility, Literal::usize_unsuffixed(services.len()));
     let variants: Vec<_> = services.iter().map(|service| names.nt(service)).collect();
     let texts: Vec<_> = services.iter().map(|service| service.name().nt()).collect();
     let numbers: Vec<_> = services.iter().map(|service| Literal::u32_unsuffixed(service.number())).collect();
     let docs = services.iter().map(|service| match service.doc() {
-        Some(doc) => format!("Service {:#x}: {doc}", service.number()),
-        None => format!("Service {:#x}.", service.number()),
+        Some(doc) => format!(" Service {:#x}: {doc}", service.number()),
+        None => format!(" Service {:#x}.", service.number()),
     });
     let error = format_ident!("Unknown{name}");
-    let doc = format!("The system services of `{}`; each has its number.", names.file());
-    let error_doc = format!("A number that no [`{name}`] has.");
+    let doc = format!(" The system services of `{}`; each has its number.", names.file());
+    let error_doc = format!(" A number that no [`{name}`] has.");
     quote! {
         #[doc = #doc]
         #[repr(u32)]

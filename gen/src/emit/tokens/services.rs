@@ -21,7 +21,8 @@ pub fn lower_services(encoded: &Encoded<'_>, names: &Names, facade: &TokenStream
 
     let services = stubs.iter().map(|each| {
         let service = each.service;
-        let (name, number, args) = (service.name().nt(), service.number(), service.args(arch));
+        let name = service.name().nt();
+        let (number, args) = (Literal::u32_unsuffixed(service.number()), Literal::u8_unsuffixed(service.args(arch)));
         let (doc, code) = (service.doc().unwrap_or_default(), Literal::byte_string(&each.code.bytes));
         let relocations = lower_relocations(each);
         quote!(#facade::SystemService::new(#name, #number, #args, #code, #relocations, #doc))

@@ -48,7 +48,7 @@ pub fn lower_table(table: &ServiceTable, options: &Table<'_>) -> TokenStream {
         return quote!(#(#cfg ::core::compile_error!(#mistakes);)*);
     }
     let (visibility, list) = (&options.names.visibility, options.names.file());
-    let (base, limit) = (Literal::u32_unsuffixed(table.base()), table.limit() as usize);
+    let (base, limit) = (Literal::u32_unsuffixed(table.base()), Literal::u32_unsuffixed(table.limit()));
     let abi = Literal::string(options.abi);
     let bytes = table.rows().map(|row| {
         let bytes = row.map_or(0, |service| service.arg_bytes(options.arch));
@@ -56,7 +56,7 @@ pub fn lower_table(table: &ServiceTable, options: &Table<'_>) -> TokenStream {
     });
     let rows = options.lower_rows(table);
     let pack = options.packed.then(|| lower_pack(table, visibility, &cfg));
-    let doc = format!("The dispatch table `{}` of `{list}`: the routine of each row.", table.name());
+    let doc = format!(" The dispatch table `{}` of `{list}`: the routine of each row.", table.name());
     quote! {
         #cfg
         /// The number of the table's first row.
@@ -91,8 +91,7 @@ impl Table<'_> {
                 ));
             } else if self.packed && stack > STACK_ARGS {
                 mistakes.push(format!(
-                    "{place}: `{name}` takes {}, over the {STACK_ARGS} of a packed table",
-                    plural(stack, "argument on the stack").replace("stacks", "stack")
+                    "{place}: `{name}` takes {stack} arguments on the stack, over the {STACK_ARGS} of a packed table"
                 ));
             }
         }
@@ -134,7 +133,7 @@ impl Table<'_> {
     /// For handlers of so many parameters: one that makes pointers of one type of them, and one that tells how many bytes
     /// their arguments have.
     fn lower_helpers(&self, count: u8) -> TokenStream {
-        let (abi, word) = (Literal::string(self.abi), self.arch.word_bytes() as usize);
+        let (abi, word) = (Literal::string(self.abi), Literal::u32_unsuffixed(self.arch.word_bytes()));
         let (erase, bytes) = (format_ident!("erase_{count}"), format_ident!("bytes_{count}"));
         let types: Vec<_> = (0..count).map(|index| format_ident!("A{index}")).collect();
         quote! {
@@ -179,9 +178,10 @@ impl Table<'_> {
         let count = service.args(Arch::Amd64);
         let (name, of_list) = (self.handler(service), of_list(self.names, service));
         let (erase, bytes) = (format_ident!("erase_{count}"), format_ident!("bytes_{count}"));
-        let wanted = service.arg_bytes(self.arch) as usize;
+        let bytes_of_list = service.arg_bytes(self.arch);
+        let wanted = Literal::u32_unsuffixed(bytes_of_list);
         let message = escape(&format!(
-            "{}: `{}` takes {wanted} bytes of arguments on {}; the parameters of `{}::{}` have another size",
+            "{}: `{}` takes {bytes_of_list} bytes of arguments on {}; the parameters of `{}::{}` have another size",
             self.names.place(service),
             service.name(),
             self.arch,
@@ -225,7 +225,7 @@ fn escape(text: &str) -> String {
 
 /// The routine that packs: addresses are known when the program runs, and so Windows does the same while it boots.
 fn lower_pack(table: &ServiceTable, visibility: &TokenStream, cfg: &TokenStream) -> TokenStream {
-    let limit = table.limit() as usize;
+    let limit = Literal::u32_unsuffixed(table.limit());
     let stack = table.rows().map(|row| Literal::u32_unsuffixed(row.map_or(0, stack_args)));
     quote! {
         #cfg
