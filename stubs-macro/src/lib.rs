@@ -167,10 +167,15 @@ pub fn for_each_service(input: TokenStream) -> TokenStream {
 /// [of all macros](crate), and `crate`, the name of the crate `ntgate` where it has another: `crate = nt`. What it expands to
 /// needs neither `std` nor `unsafe`.
 ///
-/// ```ignore
-/// #[derive(ntgate::SystemServices)]
-/// #[services(list = "sysfuncs.lst", shape = "syscall")]
+/// ```
+/// use ntgate::SystemServices;
+///
+/// #[derive(SystemServices)]
+/// #[services(list = "../sysfuncs.lst", shape = "syscall")]
 /// struct Ntdll;
+///
+/// let close = Ntdll::by_name("NtClose").unwrap();
+/// assert_eq!((close.number(), close.code()[0]), (0x1b, 0x4c));
 /// ```
 #[proc_macro_derive(SystemServices, attributes(services))]
 pub fn derive_system_services(input: TokenStream) -> TokenStream {

@@ -10,8 +10,6 @@ mod functions;
 mod numbers;
 mod services;
 mod table;
-#[cfg(test)]
-mod tests;
 mod types;
 
 use std::collections::BTreeMap;

@@ -11,7 +11,7 @@
 use std::collections::BTreeSet;
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 
 use super::functions::cfg;
 use super::{Names, plural};
@@ -45,7 +45,7 @@ pub fn lower_table(table: &ServiceTable, options: &Table<'_>) -> TokenStream {
     let cfg = cfg(options.arch);
     let mistakes = options.mistakes(table);
     if !mistakes.is_empty() {
-        return quote!(#(#cfg ::core::compile_error!(#mistakes);)*);
+        return quote_spanned!(options.names.span => #(#cfg ::core::compile_error!(#mistakes);)*);
     }
     let (visibility, list) = (&options.names.visibility, options.names.file());
     let (base, limit) = (Literal::u32_unsuffixed(table.base()), Literal::u32_unsuffixed(table.limit()));
@@ -114,9 +114,6 @@ impl Table<'_> {
             None => quote!(erase_0(no_service)),
         });
         quote! {{
-            const fn second<T: ::core::marker::Copy>(pair: [T; 2]) -> T {
-                pair[1]
-            }
             #[allow(dead_code)]
             struct NoHandler<A>(A);
             #hole
@@ -188,9 +185,16 @@ impl Table<'_> {
             self.handlers_text(),
             service.name(),
         ));
+        let check = quote_spanned! { self.handlers_span.resolved_at(Span::mixed_site()) =>
+            ::core::assert!(fits, #message);
+        };
+        // One site for the name on both sides, or they would be two variables.
+        let fits = Ident::new("fits", Span::mixed_site());
         quote! {{
-            let handler = second([#of_list, #name]);
-            ::core::assert!(#bytes(handler) == #wanted, #message);
+            let pair = [#of_list, #name];
+            let [_, handler] = pair;
+            let #fits = #bytes(handler) == #wanted;
+            #check
             #erase(handler)
         }}
     }
