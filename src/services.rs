@@ -37,7 +37,8 @@ pub trait SystemServices {
     #[must_use]
     fn by_name(name: &str) -> Option<&'static SystemService> {
         let service = |index: &u16| Self::SERVICES.get(usize::from(*index));
-        let at = Self::BY_NAME.binary_search_by(|index| service(index).map(SystemService::name).cmp(&Some(name))).ok()?;
+        let at =
+            Self::BY_NAME.binary_search_by(|index| service(index).map(SystemService::name).cmp(&Some(name))).ok()?;
         service(Self::BY_NAME.get(at)?)
     }
 

@@ -1,8 +1,8 @@
 //! Each macro: its options, and what becomes of them.
 
 use ntgate_gen::emit::tokens::{
-    Encoded, Functions, Table, lower_code, lower_code32, lower_each, lower_functions, lower_numbers,
-    lower_services, lower_table,
+    Encoded, Functions, Table, lower_code, lower_code32, lower_each, lower_functions, lower_numbers, lower_services,
+    lower_table,
 };
 use ntgate_gen::{Arch, ServiceList, ServiceTable};
 use proc_macro2::{Span, TokenStream};
@@ -101,9 +101,11 @@ pub(crate) fn expand_table(input: TokenStream) -> TokenStream {
             quote!(#condition #table)
         });
         let tables: TokenStream = tables.collect();
-        let elsewhere = fields.arch.is_none().then(|| quote! {
-            #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
-            ::core::compile_error!("there are service tables for x86 and x86-64 only");
+        let elsewhere = fields.arch.is_none().then(|| {
+            quote! {
+                #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+                ::core::compile_error!("there are service tables for x86 and x86-64 only");
+            }
         });
         Some(quote!(#tables #elsewhere))
     })
@@ -121,11 +123,7 @@ fn table_archs(fields: &Fields, errors: &mut Errors) -> Vec<Arch> {
     arch.into_iter().collect()
 }
 
-fn find_table<'a>(
-    list: &'a ServiceList,
-    name: Option<&LitStr>,
-    errors: &mut Errors,
-) -> Option<&'a ServiceTable> {
+fn find_table<'a>(list: &'a ServiceList, name: Option<&LitStr>, errors: &mut Errors) -> Option<&'a ServiceTable> {
     let Some(literal) = name else { return Some(list.primary()) };
     let name = literal.value();
     let found = list.tables().iter().find(|table| table.name() == name);

@@ -97,7 +97,10 @@ impl Abi {
             },
             _ => {
                 let span = literal.map_or_else(Span::call_site, LitStr::span);
-                errors.say(span, format!("stubs of {arch} are called by \"{own}\", or by \"system\" on Windows, not by {name:?}"));
+                errors.say(
+                    span,
+                    format!("stubs of {arch} are called by \"{own}\", or by \"system\" on Windows, not by {name:?}"),
+                );
                 return None;
             }
         };

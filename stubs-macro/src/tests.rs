@@ -38,12 +38,28 @@ fn expansions_are_readable() {
     let typed = r#"list = "tests/typed.lst""#;
     for (name, of, input) in [
         ("stubs_i386", expand_stubs as Macro, format!(r#"{typed}, shape = "shared-edx", zw, export, code32"#)),
-        ("stubs_amd64", expand_stubs, format!(r#"{typed}, shape = "syscall-or-int2e", encoding = "msvc", only(NtClose)"#)),
-        ("stubs_types", expand_stubs, format!(r#"{typed}, arch = "amd64", types = crate::types, visibility = pub(crate)"#)),
-        ("stubs_kernel", expand_stubs, format!(r#"{typed}, arch = "amd64", shape = "zw", only(NtClose), abi = "system""#)),
+        (
+            "stubs_amd64",
+            expand_stubs,
+            format!(r#"{typed}, shape = "syscall-or-int2e", encoding = "msvc", only(NtClose)"#),
+        ),
+        (
+            "stubs_types",
+            expand_stubs,
+            format!(r#"{typed}, arch = "amd64", types = crate::types, visibility = pub(crate)"#),
+        ),
+        (
+            "stubs_kernel",
+            expand_stubs,
+            format!(r#"{typed}, arch = "amd64", shape = "zw", only(NtClose), abi = "system""#),
+        ),
         ("stubs_bytes", expand_stubs, format!(r#"{typed}, shape = "svc", bytes"#)),
         ("table", expand_table, format!(r#"{typed}, handlers = crate::handlers"#)),
-        ("table_packed", expand_table, format!(r#"{typed}, handlers = handlers, arch = "x64", table = "win32k", packed"#)),
+        (
+            "table_packed",
+            expand_table,
+            format!(r#"{typed}, handlers = handlers, arch = "x64", table = "win32k", packed"#),
+        ),
         ("numbers", expand_numbers, format!(r#"{typed}, name = Service"#)),
         ("each", expand_each, format!(r#"{typed}, callback = crate::each"#)),
         ("each_expression", expand_each, format!(r#"{typed}, callback = each, expression, only(NtClose)"#)),
@@ -116,23 +132,55 @@ fn wrong_arguments_are_told() {
         (expand_stubs, r#"arch = "x86", list = "tests/small.lst", list = "b""#, "`list` is given twice"),
         (expand_stubs, r#"list = "tests/small.lst", arch = "x64", code32"#, "`code32` is for i386 shapes"),
         (expand_stubs, r#"list = "tests/small.lst", arch = "x64", bytes, zw"#, "`zw` is about functions"),
-        (expand_stubs, r#"list = "tests/small.lst", arch = "x64", abi = "C""#, "stubs of amd64 are called by \"win64\""),
+        (
+            expand_stubs,
+            r#"list = "tests/small.lst", arch = "x64", abi = "C""#,
+            "stubs of amd64 are called by \"win64\"",
+        ),
         (expand_stubs, r#"list = "tests/small.lst", arch = "x64", only()"#, "no service of the list is left"),
-        (expand_stubs, r#"list = "tests/small.lst", arch = "x64", only(ZwOne)"#, "`ZwOne` is not in the list tests/small.lst; did you mean `NtOne`?"),
-        (expand_stubs, r#"list = "tests/small.lst", arch = "x64", except(NtOn)"#, "`NtOn` is not in the list tests/small.lst; did you mean `NtOne`?"),
+        (
+            expand_stubs,
+            r#"list = "tests/small.lst", arch = "x64", only(ZwOne)"#,
+            "`ZwOne` is not in the list tests/small.lst; did you mean `NtOne`?",
+        ),
+        (
+            expand_stubs,
+            r#"list = "tests/small.lst", arch = "x64", except(NtOn)"#,
+            "`NtOn` is not in the list tests/small.lst; did you mean `NtOne`?",
+        ),
         (expand_stubs, r#"list = "tests/small.lst", arch = "x64", only(NtOne), except(NtNone)"#, "`only` and `except`"),
-        (expand_stubs, r#"list = "tests/small.lst", arch = "x64", visibilty = pub"#, "there is no option `visibilty`; did you mean `visibility = pub(crate)`?"),
-        (expand_stubs, r#"list = "tests/small.lst", arch = "x64", handlers = a"#, "there is no option `handlers`; known: list, "),
+        (
+            expand_stubs,
+            r#"list = "tests/small.lst", arch = "x64", visibilty = pub"#,
+            "there is no option `visibilty`; did you mean `visibility = pub(crate)`?",
+        ),
+        (
+            expand_stubs,
+            r#"list = "tests/small.lst", arch = "x64", handlers = a"#,
+            "there is no option `handlers`; known: list, ",
+        ),
         (expand_stubs, r#"list = "tests/small.lst" arch = "x64", arch = "x64""#, "expected `,`"),
         (expand_table, r#"list = "tests/small.lst""#, "`handlers = crate::handlers` is missing"),
         (expand_table, r#"list = "tests/small.lst", handlers = a, arch = "arm64""#, "there are no tables for arm64"),
-        (expand_table, r#"list = "tests/small.lst", handlers = a, arch = "x86", packed"#, "packed tables are for amd64"),
-        (expand_table, r#"list = "tests/small.lst", handlers = a, table = "win32""#, "the list has no table \"win32\"; it has main, win32k; did you mean \"win32k\"?"),
+        (
+            expand_table,
+            r#"list = "tests/small.lst", handlers = a, arch = "x86", packed"#,
+            "packed tables are for amd64",
+        ),
+        (
+            expand_table,
+            r#"list = "tests/small.lst", handlers = a, table = "win32""#,
+            "the list has no table \"win32\"; it has main, win32k; did you mean \"win32k\"?",
+        ),
         (expand_numbers, r#"list = "tests/small.lst""#, "`name = Service` is missing"),
         (expand_each, r#"list = "tests/small.lst""#, "`callback = my_macro` is missing"),
         (expand_derive, "struct Ntdll;", "the list is missing: "),
         (expand_derive, "#[services] struct Ntdll;", "expected attribute arguments"),
-        (expand_derive, r#"#[services(list = "tests/small.lst", arch = "x64")] #[services()] struct Ntdll;"#, "`#[services(...)]` is given twice"),
+        (
+            expand_derive,
+            r#"#[services(list = "tests/small.lst", arch = "x64")] #[services()] struct Ntdll;"#,
+            "`#[services(...)]` is given twice",
+        ),
     ] {
         let errors = errors(of, input);
         assert_eq!(errors.len(), 1, "{input}: {errors:?}");

@@ -48,7 +48,12 @@ impl Library {
     }
 
     /// Proves the code that `find` knows of each service.
-    pub(crate) fn prove<'a>(&'a self, list: &ServiceList, shape: Shape, find: &dyn Fn(&str) -> Option<&'a Code>) -> Report {
+    pub(crate) fn prove<'a>(
+        &'a self,
+        list: &ServiceList,
+        shape: Shape,
+        find: &dyn Fn(&str) -> Option<&'a Code>,
+    ) -> Report {
         let codes: Vec<_> = list.services().map(|service| (service.name().nt(), find(service.name().nt()))).collect();
         let fields: Vec<Vec<(usize, &str)>> = codes
             .iter()
@@ -60,7 +65,9 @@ impl Library {
         let found: Vec<_> = codes
             .iter()
             .zip(&fields)
-            .filter_map(|((service, code), relocations)| Some(FoundCode { service, code: &(*code)?.bytes, relocations }))
+            .filter_map(|((service, code), relocations)| {
+                Some(FoundCode { service, code: &(*code)?.bytes, relocations })
+            })
             .collect();
         prove_code(list, "services.lst", shape, &found, &|_, _| {}).unwrap_or_else(|error| panic!("{shape}: {error}"))
     }
@@ -70,7 +77,7 @@ fn read_object(file: &object::File<'_>, codes: &mut BTreeMap<String, Code>) {
     for section in file.sections().filter(|section| section.kind() == SectionKind::Text) {
         let data = section.data().expect("it is there");
         let in_section = |symbol: &object::Symbol<'_, '_>| {
-            symbol.section_index() == Some(section.index()) && symbol.name().is_ok_and(|name| is_of_code(name))
+            symbol.section_index() == Some(section.index()) && symbol.name().is_ok_and(is_of_code)
         };
         let symbols: Vec<_> = file.symbols().filter(in_section).collect();
         let start_of = |symbol: &object::Symbol<'_, '_>| (symbol.address() - section.address()) as usize;

@@ -86,10 +86,12 @@ impl Functions<'_> {
         let symbols = if self.export { &stub.symbols[..] } else { &[] };
         let lines = labels(symbols).chain(assembly(stub, encoded.encoding));
         let options = (arch != Arch::Arm64).then(|| quote!(, options(att_syntax)));
-        let twin = (self.zw && !stub.shape.is_kernel()).then(|| quote! {
-            #cfg
-            #[allow(unused_imports)]
-            #visibility use #nt as #zw;
+        let twin = (self.zw && !stub.shape.is_kernel()).then(|| {
+            quote! {
+                #cfg
+                #[allow(unused_imports)]
+                #visibility use #nt as #zw;
+            }
         });
         // A function that only other languages call is nobody's in Rust's eyes, and would be left out.
         let kept = self.export.then(|| {

@@ -17,7 +17,7 @@ pub fn lower_services(encoded: &Encoded<'_>, names: &Names, facade: &TokenStream
     stubs.sort_by_key(|each| each.service.number());
     let mut by_name: Vec<usize> = (0..stubs.len()).collect();
     by_name.sort_by_key(|&index| stubs[index].service.name().nt());
-    let by_name = by_name.into_iter().map(|index| Literal::usize_unsuffixed(index));
+    let by_name = by_name.into_iter().map(Literal::usize_unsuffixed);
 
     let services = stubs.iter().map(|each| {
         let service = each.service;

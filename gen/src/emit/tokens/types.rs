@@ -61,11 +61,11 @@ fn ident(name: &str) -> Option<Ident> {
     match name {
         "self" | "Self" | "super" | "crate" | "_" => None,
         // In every edition a raw identifier is one.
-        "as" | "async" | "await" | "break" | "const" | "continue" | "dyn" | "else" | "enum" | "extern" | "false" | "fn"
-        | "for" | "gen" | "if" | "impl" | "in" | "let" | "loop" | "match" | "mod" | "move" | "mut" | "pub" | "ref"
-        | "return" | "static" | "struct" | "trait" | "true" | "type" | "unsafe" | "use" | "where" | "while" | "abstract"
-        | "become" | "box" | "do" | "final" | "macro" | "override" | "priv" | "try" | "typeof" | "unsized" | "virtual"
-        | "yield" => Some(Ident::new_raw(name, Span::call_site())),
+        "as" | "async" | "await" | "break" | "const" | "continue" | "dyn" | "else" | "enum" | "extern" | "false"
+        | "fn" | "for" | "gen" | "if" | "impl" | "in" | "let" | "loop" | "match" | "mod" | "move" | "mut" | "pub"
+        | "ref" | "return" | "static" | "struct" | "trait" | "true" | "type" | "unsafe" | "use" | "where" | "while"
+        | "abstract" | "become" | "box" | "do" | "final" | "macro" | "override" | "priv" | "try" | "typeof"
+        | "unsized" | "virtual" | "yield" => Some(Ident::new_raw(name, Span::call_site())),
         _ => Some(Ident::new(name, Span::call_site())),
     }
 }
@@ -92,7 +92,7 @@ impl CType {
                 continue;
             }
             match word {
-                "IN" | "OUT" | "OPTIONAL" | "volatile" => {}
+                "IN" | "OUT" | "OPTIONAL" | "volatile" | "struct" | "union" | "enum" => {}
                 "const" | "CONST" => is_const = true,
                 stars if stars.starts_with('*') => {
                     for _ in stars.chars() {
@@ -124,7 +124,9 @@ impl CType {
 
 /// Whether a name of C's is one that a header declares, and not one of the language's own.
 fn is_word(name: &str) -> bool {
-    !name.contains(' ') && !matches!(name, "void" | "VOID" | "int" | "long" | "short" | "char" | "unsigned" | "signed")
+    !name.is_empty()
+        && !name.contains(' ')
+        && !matches!(name, "void" | "VOID" | "int" | "long" | "short" | "char" | "unsigned" | "signed" | "double")
 }
 
 /// What is known of a name.
@@ -140,17 +142,30 @@ enum Known {
 fn known(name: &str) -> Option<Known> {
     Some(match name {
         "VOID" | "void" => Known::Void,
-        "HANDLE" | "PVOID" | "LPVOID" | "HWND" | "HDC" | "HMENU" | "HBITMAP" | "HBRUSH" | "HRGN" | "HDESK" | "HWINSTA"
-        | "HKL" | "HACCEL" | "HCURSOR" | "HICON" | "HFONT" | "HPALETTE" => Known::Opaque,
+        "HANDLE" | "PVOID" | "LPVOID" | "HWND" | "HDC" | "HMENU" | "HBITMAP" | "HBRUSH" | "HRGN" | "HDESK"
+        | "HWINSTA" | "HKL" | "HACCEL" | "HCURSOR" | "HICON" | "HFONT" | "HPALETTE" => Known::Opaque,
         "BOOLEAN" | "UCHAR" | "BYTE" | "UINT8" | "unsigned char" => Known::Int("u8"),
         "CHAR" | "CCHAR" | "INT8" | "char" | "signed char" => Known::Int("i8"),
         "USHORT" | "WORD" | "WCHAR" | "ATOM" | "RTL_ATOM" | "LANGID" | "UINT16" | "unsigned short" => Known::Int("u16"),
         "SHORT" | "CSHORT" | "INT16" | "short" => Known::Int("i16"),
-        "ULONG" | "DWORD" | "UINT" | "UINT32" | "ULONG32" | "ACCESS_MASK" | "LCID" | "SECURITY_INFORMATION"
-        | "EXECUTION_STATE" | "unsigned" | "unsigned int" | "unsigned long" | "COLORREF" => Known::Int("u32"),
+        "ULONG"
+        | "DWORD"
+        | "UINT"
+        | "UINT32"
+        | "ULONG32"
+        | "ACCESS_MASK"
+        | "LCID"
+        | "SECURITY_INFORMATION"
+        | "EXECUTION_STATE"
+        | "unsigned"
+        | "unsigned int"
+        | "unsigned long"
+        | "COLORREF" => Known::Int("u32"),
         "LONG" | "INT" | "INT32" | "LONG32" | "BOOL" | "NTSTATUS" | "KPRIORITY" | "int" | "long" => Known::Int("i32"),
-        "ULONGLONG" | "ULONG64" | "UINT64" | "DWORD64" | "DWORDLONG" | "ULARGE_INTEGER" => Known::Int("u64"),
-        "LONGLONG" | "LONG64" | "INT64" | "LARGE_INTEGER" | "double" => Known::Int("i64"),
+        "ULONGLONG" | "ULONG64" | "UINT64" | "DWORD64" | "DWORDLONG" | "ULARGE_INTEGER" | "unsigned long long" => {
+            Known::Int("u64")
+        }
+        "LONGLONG" | "LONG64" | "INT64" | "LARGE_INTEGER" | "long long" | "double" => Known::Int("i64"),
         "SIZE_T" | "ULONG_PTR" | "UINT_PTR" | "DWORD_PTR" | "KAFFINITY" | "WPARAM" => Known::Int("usize"),
         "SSIZE_T" | "LONG_PTR" | "INT_PTR" | "LPARAM" | "LRESULT" => Known::Int("isize"),
         _ => return None,
@@ -232,6 +247,19 @@ mod tests {
         let line = "NtA 3/2 (HANDLE Handle, ULONGLONG Offset)";
         assert_eq!(lowered(Arch::I386, line), "Handle: *mut c_void, Offset: u64");
         assert_eq!(lowered(Arch::Amd64, line), "Handle: *mut c_void, Offset: u64");
+    }
+
+    #[test]
+    fn odd_signatures_are_types_too() {
+        let line = "NtA 4 (const, struct _FOO FOO *f, _In_opt_ ULONG_PTR *, PPVOID a)";
+        assert_eq!(
+            lowered(Arch::Amd64, line),
+            "argument_1: usize, f: *mut c_void, argument_3: *mut usize, a: *mut *mut *mut c_void"
+        );
+        let read = read_list("t", line.as_bytes()).expect("the list is right");
+        let types = params(&read.list.primary().services()[0], Arch::Amd64, Some(&quote!(t))).params;
+        let types: Vec<_> = types.iter().map(|param| param.ty.to_string().replace(' ', "")).collect();
+        assert_eq!(types, ["usize", "*mutt::FOO", "*mutt::ULONG_PTR", "t::PPVOID"]);
     }
 
     #[test]

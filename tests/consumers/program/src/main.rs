@@ -13,8 +13,19 @@ fn main() {
     // Types are those of the signatures, and machine words where there is none.
     let close: unsafe extern "win64" fn(*mut c_void) -> i32 = syscall::NtClose;
     let _: unsafe extern "win64" fn(u32, u32, *mut c_void, *mut c_void, i32) -> i32 = syscall::NtUserCall;
-    let _: unsafe extern "win64" fn(usize, usize, usize, usize, usize, usize, usize, usize, usize, usize, usize) -> i32 =
-        syscall::ZwCreateFile;
+    let _: unsafe extern "win64" fn(
+        usize,
+        usize,
+        usize,
+        usize,
+        usize,
+        usize,
+        usize,
+        usize,
+        usize,
+        usize,
+        usize,
+    ) -> i32 = syscall::ZwCreateFile;
     let _: unsafe extern "win64" fn(types::HANDLE) -> types::NTSTATUS = typed::NtClose;
     assert_eq!(close as usize, syscall::ZwClose as *const () as usize);
 
