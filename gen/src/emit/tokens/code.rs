@@ -3,7 +3,7 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 
-use super::{Encoded, EncodedStub, Names};
+use super::{Encoded, EncodedStub, Names, doc_text};
 
 /// The tables and stubs as constants of a module `code`: `NAMES`, `NUMBERS`, `ARG_BYTES`, `STUBS` and `RELOCATIONS`, all in
 /// the order of the list, and for each service its code, under its name.
@@ -43,7 +43,7 @@ pub fn lower_code(encoded: &Encoded<'_>, names: &Names) -> TokenStream {
 fn lower_constant(each: &EncodedStub<'_>, names: &Names) -> TokenStream {
     let name = names.nt(each.service);
     let doc = match each.service.doc() {
-        Some(doc) => format!(" The stub of `{name}`: {doc}"),
+        Some(doc) => format!(" The stub of `{name}`: {}", doc_text(doc)),
         None => format!(" The stub of `{name}`."),
     };
     let length = Literal::usize_unsuffixed(each.code.bytes.len());

@@ -5,7 +5,7 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
 use super::types::{Params, Typed, params};
-use super::{Encoded, EncodedStub, Names};
+use super::{Encoded, EncodedStub, Names, doc_text};
 use crate::model::{Arch, Service};
 use crate::stub::{Encoding, Stub, Syntax};
 
@@ -131,7 +131,7 @@ impl Functions<'_> {
             None => format!(" Service {:#x}: `{nt}`.", service.number()),
         };
         let comment = service.doc().map(|doc| {
-            let doc = format!(" {doc}");
+            let doc = format!(" {}", doc_text(doc));
             quote!(#[doc = ""] #[doc = #doc])
         });
         quote! {

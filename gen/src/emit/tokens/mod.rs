@@ -110,3 +110,32 @@ fn plural(count: u32, noun: &str) -> String {
     let ending = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{ending}")
 }
+
+/// A comment of the list as documentation: what is no code in it is no link and no tag either.
+fn doc_text(comment: &str) -> String {
+    let mut text = String::new();
+    for (index, part) in comment.split('`').enumerate() {
+        if index > 0 {
+            text.push('`');
+        }
+        if index % 2 == 0 {
+            text.push_str(&part.replace('[', "\\[").replace('<', "\\<"));
+        } else {
+            text.push_str(part);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::doc_text;
+
+    #[test]
+    fn comments_are_text() {
+        assert_eq!(
+            doc_text("Takes a [sic] <HANDLE>, `a[1] < 2`, x[0]"),
+            r"Takes a \[sic] \<HANDLE>, `a[1] < 2`, x\[0]"
+        );
+    }
+}

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote};
 
-use super::Names;
+use super::{Names, doc_text};
 use crate::model::Service;
 
 /// An enumeration `name` with a variant for each service, and the error of its conversions: `Unknown` and its name.
@@ -16,7 +16,7 @@ pub fn lower_numbers(services: &[&Service], names: &Names, name: &Ident) -> Toke
     let texts: Vec<_> = services.iter().map(|service| service.name().nt()).collect();
     let numbers: Vec<_> = services.iter().map(|service| Literal::u32_unsuffixed(service.number())).collect();
     let docs = services.iter().map(|service| match service.doc() {
-        Some(doc) => format!(" Service {:#x}: {doc}", service.number()),
+        Some(doc) => format!(" Service {:#x}: {}", service.number(), doc_text(doc)),
         None => format!(" Service {:#x}.", service.number()),
     });
     let error = format_ident!("Unknown{name}");

@@ -254,7 +254,7 @@ mod tests {
         let line = "NtA 4 (const, struct _FOO FOO *f, _In_opt_ ULONG_PTR *, PPVOID a)";
         assert_eq!(
             lowered(Arch::Amd64, line),
-            "argument_1: usize, f: *mut c_void, argument_3: *mut usize, a: *mut *mut *mut c_void"
+            "argument_1: usize, f: *mut c_void, argument_3: *mut usize, a: *mut *mut c_void"
         );
         let read = read_list("t", line.as_bytes()).expect("the list is right");
         let types = params(&read.list.primary().services()[0], Arch::Amd64, Some(&quote!(t))).params;
