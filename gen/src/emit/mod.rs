@@ -30,13 +30,11 @@ mod table;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "tokens")]
-mod tokens;
+pub mod tokens;
 mod writer;
 
 pub use error::Error;
 pub use format::Format;
-#[cfg(feature = "tokens")]
-pub use tokens::tokens;
 
 use crate::model::{Arch, ServiceList};
 use crate::stub::{self, Encoding, Shape, Stub};

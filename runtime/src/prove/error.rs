@@ -60,6 +60,13 @@ pub enum ProveError {
         /// How many it may have.
         max: u32,
     },
+    /// The code that a stub is said to have cannot be proven.
+    Code {
+        /// The service.
+        service: String,
+        /// Why.
+        why: String,
+    },
     /// There is no image of the plan.
     Build(BuildError),
     /// A machine did not boot it.
@@ -106,6 +113,7 @@ impl ProveError {
                 | Self::ArchOfProfile { .. }
                 | Self::ShapeOfProfile { .. }
                 | Self::TooManyArguments { .. }
+                | Self::Code { .. }
                 | Self::Build(_)
         )
     }
@@ -138,6 +146,7 @@ impl fmt::Display for ProveError {
                 f,
                 "line {line}: {service} has more parameters than the {max} that a 64-bit kernel takes; the list is for i386 alone"
             ),
+            Self::Code { service, why } => write!(f, "the code of {service}: {why}"),
             Self::Build(error) => write!(f, "there is no image: {error}"),
             Self::Backend(error) => error.fmt(f),
             Self::NoBoot { cpu, why } => write!(f, "the guest did not boot on {cpu}: {why}"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ntgate_gen::{Arch, Service, Shape, read_list};
+use ntgate_gen::{Arch, Service, Shape, Stub, read_list};
 
 use super::amd64::Amd64;
 use super::cpu::Cpu;
@@ -56,7 +56,7 @@ impl System {
     }
 
     /// The system under which a shape's mutants run: the first that had it, or the nearest that there is.
-    fn of(shape: Shape) -> Option<Self> {
+    pub(super) fn of(shape: Shape) -> Option<Self> {
         match shape.arch() {
             Arch::I386 => i386::Profile::of_shape(shape).map(Self::I386),
             Arch::Amd64 => amd64::Profile::of_shape(shape).map(Self::Amd64),
@@ -112,10 +112,25 @@ impl System {
         services: &'a Services<'a>,
         shapes: &[Shape],
     ) -> Result<Box<dyn AnyGroup + 'a>, ProveError> {
+        self.group_with(services, shapes, None)
+    }
+
+    /// As [`group`](Self::group), with other stubs than those of the generator if there are any: they take the place of
+    /// those of every set.
+    pub(super) fn group_with<'a>(
+        self,
+        services: &'a Services<'a>,
+        shapes: &[Shape],
+        stubs: Option<&[Stub]>,
+    ) -> Result<Box<dyn AnyGroup + 'a>, ProveError> {
         let describe = |error| ProveError::build(error, services);
         Ok(match self {
-            Self::I386(profile) => Box::new(Group::new(I386::new(profile)?, services, shapes).map_err(describe)?),
-            Self::Amd64(profile) => Box::new(Group::new(Amd64::new(profile)?, services, shapes).map_err(describe)?),
+            Self::I386(profile) => {
+                Box::new(Group::with(I386::new(profile)?, services, shapes, stubs).map_err(describe)?)
+            }
+            Self::Amd64(profile) => {
+                Box::new(Group::with(Amd64::new(profile)?, services, shapes, stubs).map_err(describe)?)
+            }
         })
     }
 }
@@ -164,8 +179,23 @@ pub(super) struct Group<'a, G: Guest> {
 }
 
 impl<'a, G: Guest> Group<'a, G> {
+    #[cfg(test)]
     pub(super) fn new(guest: G, services: &'a Services<'a>, shapes: &[Shape]) -> Result<Self, BuildError> {
-        let plan = guest.plan(services, shapes);
+        Self::with(guest, services, shapes, None)
+    }
+
+    fn with(
+        guest: G,
+        services: &'a Services<'a>,
+        shapes: &[Shape],
+        stubs: Option<&[Stub]>,
+    ) -> Result<Self, BuildError> {
+        let mut plan = guest.plan(services, shapes);
+        if let Some(stubs) = stubs {
+            for set in G::stubs_mut(&mut plan) {
+                *set = stubs.to_vec();
+            }
+        }
         let image = guest.image(&plan)?;
         Ok(Self { guest, services, shapes: shapes.to_vec(), plan, image })
     }

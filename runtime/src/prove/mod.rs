@@ -29,6 +29,7 @@
 //! is rejected.
 
 mod amd64;
+mod code;
 mod cpu;
 mod entry;
 mod error;
@@ -53,6 +54,7 @@ use std::time::Instant;
 use ntgate_gen::table::{REGISTER_ARGS, locate};
 use ntgate_gen::{Arch, Service, ServiceList, ServiceTable, Shape};
 
+pub use code::{FoundCode, prove_code};
 pub use cpu::Cpu;
 pub use entry::Entry;
 pub use error::ProveError;

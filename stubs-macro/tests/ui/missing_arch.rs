@@ -1,3 +1,0 @@
-ntgate_stubs_macro::stubs! { list = "tests/small.lst" }
-
-fn main() {}

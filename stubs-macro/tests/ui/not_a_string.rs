@@ -1,3 +1,0 @@
-ntgate_stubs_macro::stubs! { list = sysfuncs, arch = "i386" }
-
-fn main() {}

@@ -1,3 +1,0 @@
-ntgate_stubs_macro::stubs! { list = "tests/small.lst", arch = "i386", abi = "stdcall" }
-
-fn main() {}

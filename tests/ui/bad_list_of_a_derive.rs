@@ -1,0 +1,5 @@
+#[derive(ntgate::SystemServices)]
+#[services(list = "tests/ui/bad.lst", shape = "syscall")]
+struct Ntdll;
+
+fn main() {}
