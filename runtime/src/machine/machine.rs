@@ -98,6 +98,14 @@ impl Machine {
         run::run(&mut self.core, &mut self.blocks, limit)
     }
 
+    /// One instruction, and if it raises an exception that exception's delivery; or, in its place, an interrupt.
+    ///
+    /// # Errors
+    /// The exit, if this ended the run.
+    pub fn step(&mut self) -> Result<(), Exit> {
+        run::step(&mut self.core, &mut self.blocks)
+    }
+
     /// The processor's model.
     pub fn model(&self) -> &'static Model {
         self.core.model
@@ -238,21 +246,53 @@ impl Machine {
 
     /// The same with an address of long mode; `None` also if it is not canonical.
     pub fn read_linear64(&mut self, address: u64, size: usize) -> Option<Vec<u8>> {
-        let saved = (self.core.fault, self.core.cr2);
         let mut bytes = Vec::new();
-        let mut linear = address;
-        while bytes.len() < size {
-            let piece = (PAGE - linear % PAGE).min((size - bytes.len()) as u64);
-            let at = linear & self.core.system_mask();
-            let translated = if is_canonical(at) { self.core.translate(at, Access::READ).ok() } else { None };
-            let Some(physical) = translated else {
-                (self.core.fault, self.core.cr2) = saved;
-                return None;
-            };
-            bytes.extend_from_slice(self.read_physical(physical, piece as usize)?);
-            linear = linear.wrapping_add(piece);
+        for (physical, piece) in self.pieces(address, size)? {
+            bytes.extend_from_slice(self.read_physical(physical, piece)?);
         }
         Some(bytes)
+    }
+
+    /// Writes at a linear address as a debugger does: with supervisor rights, on read-only pages too. `None`, and nothing
+    /// written, if a page is not mapped to RAM.
+    pub fn write_linear(&mut self, address: u64, bytes: &[u8]) -> Option<()> {
+        let pieces = self.pieces(address, bytes.len())?;
+        for (physical, piece) in &pieces {
+            self.read_physical(*physical, *piece)?;
+        }
+        let mut rest = bytes;
+        for (physical, piece) in pieces {
+            let (now, later) = rest.split_at(piece);
+            self.write_physical(physical, now)?;
+            rest = later;
+        }
+        Some(())
+    }
+
+    /// The physical address that a linear one is mapped to; `None` if it is not, or not canonical in long mode. As a read by
+    /// the guest would, this may set accessed bits in the paging structures.
+    pub fn physical(&mut self, address: u64) -> Option<u64> {
+        let at = address & self.core.system_mask();
+        if !is_canonical(at) {
+            return None;
+        }
+        let saved = (self.core.fault, self.core.cr2);
+        let physical = self.core.translate(at, Access::READ).ok();
+        (self.core.fault, self.core.cr2) = saved;
+        physical
+    }
+
+    /// The physical pieces, in order, of `size` bytes at a linear address.
+    fn pieces(&mut self, address: u64, size: usize) -> Option<Vec<(u64, usize)>> {
+        let (mut linear, mut left) = (address, size);
+        let mut pieces = Vec::new();
+        while left > 0 {
+            let piece = (PAGE - linear % PAGE).min(left as u64) as usize;
+            pieces.push((self.physical(linear)?, piece));
+            linear = linear.wrapping_add(piece as u64);
+            left -= piece;
+        }
+        Some(pieces)
     }
 }
 
