@@ -252,15 +252,14 @@ impl Guest {
         self.call(stub, &arguments(service))
     }
 
-    /// Executes code whose last instruction faults.
+    /// Executes instructions of which the last one leads to a trap.
     pub(crate) fn fault(&mut self, code: &[&[u8]]) -> Fault {
-        let mut at = self.eip();
         self.put(&code.concat());
-        for instruction in code {
+        let mut at = self.eip();
+        for _ in code {
+            assert_eq!(self.machine.cpl(), 3, "an earlier one has led there");
             at = self.eip();
-            assert!(self.machine.cpl() == 3 || code.len() == 1, "it faulted before its last instruction");
             self.step();
-            let _ = instruction;
         }
         self.trap(at)
     }

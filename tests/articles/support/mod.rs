@@ -6,8 +6,8 @@ pub(crate) mod guest64;
 pub(crate) use guest32::{Fault, Guest};
 pub(crate) use guest64::Guest64;
 
-/// More instructions than any way into the kernel or out of it takes.
-const FAR: usize = 50_000;
+/// More instructions than any way into the kernel or out of it takes, or the clock from tick to tick.
+const FAR: usize = 1_000_000;
 
 /// A little-endian dword.
 pub(crate) fn dword(bytes: &[u8]) -> u32 {
