@@ -122,7 +122,11 @@ fn sysenter_does_six_things() {
     let [cs, esp, eip] = sysenter_registers(&guest);
     let kernel_stack = guest.profile.esp0();
     let memory = |guest: &mut Guest| {
-        [guest.bytes(kernel_stack - 0x100, 0x100), guest.bytes(esp - 0x10, 0x10), guest.bytes(guest.profile.user_stack - 0x100, 0x100)]
+        [
+            guest.bytes(kernel_stack - 0x100, 0x100),
+            guest.bytes(esp - 0x10, 0x10),
+            guest.bytes(guest.profile.user_stack - 0x100, 0x100),
+        ]
     };
     let (untouched, before) = (memory(&mut guest), guest.machine.flags().get());
     let registers = [Eax, Ecx, Edx].map(|register| guest.register(register));

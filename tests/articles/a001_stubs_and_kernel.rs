@@ -3,10 +3,10 @@
 use ntgate::ntgate_gen::stub::{self, Stub};
 use ntgate::ntgate_gen::{Encoding, Shape, read_list};
 use ntgate::ntgate_runtime::machine::Register::{Eax, Ebp, Ecx, Edx};
-use ntgate::ntgate_runtime::machine::SegmentRegister::{Cs, Ss, Tr};
+use ntgate::ntgate_runtime::machine::SegmentRegister::{Cs, Ds, Es, Fs, Ss, Tr};
 use ntgate::ntgate_runtime::machine::flags;
 use ntgate::ntgate_runtime::nt::layout::{selector, shared, status, trap_frame, tss};
-use ntgate::ntgate_runtime::nt::profile::{NT4, REACTOS, SRV2003, WIN2000, WIN7};
+use ntgate::ntgate_runtime::nt::profile::{NT4, REACTOS, SRV2003, WIN7, WIN2000};
 
 use super::support::guest32::{arguments, number};
 use super::support::{Fault, Guest, mov_eax};
@@ -133,13 +133,13 @@ fn read_file(shape: Shape) -> Stub {
 fn the_stub_with_a_frame() {
     let code = read_file(Shape::Int2eFrame).encode().expect("it can be encoded").bytes;
     let listing: [&[u8]; 7] = [
-        &[0x55],                // push ebp
-        &[0x89, 0xE5],          // mov ebp,esp
-        &[0xB8, 152, 0, 0, 0],  // mov eax,152
-        &[0x8D, 0x55, 0x08],    // lea edx,[ebp+8]
-        &[0xCD, 0x2E],          // int 2Eh
-        &[0x5D],                // pop ebp
-        &[0xC2, 0x24, 0x00],    // ret 24h
+        &[0x55],               // push ebp
+        &[0x89, 0xE5],         // mov ebp,esp
+        &[0xB8, 152, 0, 0, 0], // mov eax,152
+        &[0x8D, 0x55, 0x08],   // lea edx,[ebp+8]
+        &[0xCD, 0x2E],         // int 2Eh
+        &[0x5D],               // pop ebp
+        &[0xC2, 0x24, 0x00],   // ret 24h
     ];
     assert_eq!(code, listing.concat());
 
@@ -206,6 +206,22 @@ fn what_it_means_to_be_in_the_kernel() {
     assert_eq!((eip, cs, saved_esp, ss), (guest.at("ntdll!KiIntSystemCall") + 6, 0x1B, esp - 4, 0x23));
     assert_eq!(eflags & flags::IF, flags::IF);
     assert!(call.esp < 0x8000_0000);
+}
+
+/// A reader asks whether flat segments are the same in both rings. DS and ES are; CS, SS and FS are not, and of these FS alone has
+/// another base: the thread's block in ring 3, the processor's in ring 0.
+#[test]
+fn the_segments_of_both_rings() {
+    let mut guest = Guest::boot(&SRV2003, "pentium2");
+    let all = [Cs, Ss, Ds, Es, Fs];
+    let selectors = |guest: &Guest| all.map(|register| guest.selector(register));
+    let bases = |guest: &Guest| all.map(|register| guest.machine.segment(register).base as u32);
+    assert_eq!(selectors(&guest), [0x1B, 0x23, 0x23, 0x23, 0x3B]);
+    assert_eq!(bases(&guest), [0, 0, 0, 0, SRV2003.teb]);
+    guest.call_service("NtClose");
+    guest.run_to_symbol("nt!NtClose");
+    assert_eq!(selectors(&guest), [0x08, 0x10, 0x23, 0x23, 0x30]);
+    assert_eq!(bases(&guest), [0, 0, 0, 0, SRV2003.kpcr]);
 }
 
 /// The vectors that are for ring 3: 3, 2Ah, 2Bh, 2Ch, 2Dh, 2Eh.
@@ -305,9 +321,11 @@ fn the_routines_behind_the_pointer() {
 /// The kernel asks CPUID as it starts, and stores the address of one of the two, by its own name for the page: FFDF0300h.
 #[test]
 fn the_kernel_asks_cpuid_and_stores_the_pointer() {
-    for (cpu, routine) in
-        [("pentium", "ntdll!KiIntSystemCall"), ("pentium-pro", "ntdll!KiIntSystemCall"), ("pentium2", "ntdll!KiFastSystemCall")]
-    {
+    for (cpu, routine) in [
+        ("pentium", "ntdll!KiIntSystemCall"),
+        ("pentium-pro", "ntdll!KiIntSystemCall"),
+        ("pentium2", "ntdll!KiFastSystemCall"),
+    ] {
         let mut guest = Guest::before_boot(&SRV2003, cpu);
         guest.until(|guest| guest.machine.control(0).is_some_and(|cr0| cr0 >> 31 != 0));
         let mut asked = false;

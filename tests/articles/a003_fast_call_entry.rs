@@ -116,13 +116,13 @@ fn ticks_are_counted_at_320h() {
 fn the_bytes_at_7c95ed50h() {
     let mut guest = Guest::boot(&SRV2003, "pentium2");
     let lines: [(u32, &[u8]); 7] = [
-        (0x7C95_ED50, &[0x8B, 0xD4]),                         // mov edx,esp
-        (0x7C95_ED52, &[0x0F, 0x34]),                         // sysenter
-        (0x7C95_ED54, &[0xC3]),                               // ret
-        (0x7C95_ED55, &[0x8D, 0xA4, 0x24, 0, 0, 0, 0]),       // lea esp,[esp]
-        (0x7C95_ED5C, &[0x8D, 0x64, 0x24, 0]),                // lea esp,[esp]
-        (0x7C95_ED60, &[0x8D, 0x54, 0x24, 0x08]),             // lea edx,[esp+8]
-        (0x7C95_ED64, &[0xCD, 0x2E, 0xC3]),                   // int 2Eh; ret
+        (0x7C95_ED50, &[0x8B, 0xD4]),                   // mov edx,esp
+        (0x7C95_ED52, &[0x0F, 0x34]),                   // sysenter
+        (0x7C95_ED54, &[0xC3]),                         // ret
+        (0x7C95_ED55, &[0x8D, 0xA4, 0x24, 0, 0, 0, 0]), // lea esp,[esp]
+        (0x7C95_ED5C, &[0x8D, 0x64, 0x24, 0]),          // lea esp,[esp]
+        (0x7C95_ED60, &[0x8D, 0x54, 0x24, 0x08]),       // lea edx,[esp+8]
+        (0x7C95_ED64, &[0xCD, 0x2E, 0xC3]),             // int 2Eh; ret
     ];
     let mut next = 0x7C95_ED50;
     for (address, bytes) in lines {
@@ -283,7 +283,8 @@ fn both_entries_make_the_same_frame() {
         guest.call_service("NtWriteFile");
         guest.run_to_symbol("nt!NtWriteFile");
         let way_in = guest.frame(trap_frame::LOGGING & !3) >> 16 & 0xFF;
-        let frame: Vec<u32> = (trap_frame::DBG_ARG_MARK..trap_frame::V86_ES).step_by(4).map(|at| guest.frame(at)).collect();
+        let frame: Vec<u32> =
+            (trap_frame::DBG_ARG_MARK..trap_frame::V86_ES).step_by(4).map(|at| guest.frame(at)).collect();
         (way_in, guest.hardware_frame(), frame)
     });
     let [(by_int, [int_eip, int @ ..], int_frame), (by_fast, [fast_eip, fast @ ..], fast_frame)] = frames;
@@ -291,7 +292,8 @@ fn both_entries_make_the_same_frame() {
     assert_eq!([int_eip, fast_eip], [0x7C95_ED66, 0x7C95_ED54]);
     assert_eq!(int, fast, "CS, EFLAGS, ESP, SS");
     assert_eq!(fast[1] & flags::IF, flags::IF, "as ring 3 had it, not as SYSENTER left it");
-    let differ: Vec<_> = (0..int_frame.len()).filter(|n| int_frame[*n] != fast_frame[*n]).map(|n| 8 + 4 * n as u32).collect();
+    let differ: Vec<_> =
+        (0..int_frame.len()).filter(|n| int_frame[*n] != fast_frame[*n]).map(|n| 8 + 4 * n as u32).collect();
     assert_eq!(differ, [trap_frame::TEMP_SEG_CS, trap_frame::EIP], "the guest's own mark of the entry, and EIP");
 }
 

@@ -76,12 +76,11 @@ fn ring_3_may_not_call_ring_0() {
 /// Both are the kernel's alone. NT's processes have no LDT unless they ask for one.
 #[test]
 fn two_tables_have_a_register_each() {
-    let mut guest = Guest::boot(&WIN2000, "pentium");
+    let guest = Guest::boot(&WIN2000, "pentium");
     let (gdtr, idtr) = guest.machine.tables();
     assert_eq!((gdtr.base, gdtr.limit, idtr.base, idtr.limit), (0x8003_6000, 0x3FF, 0x8003_6400, 0x7FF));
     let local = guest.machine.segment(Ldtr);
     assert!(local.selector.is_null() && !local.is_usable());
-    let _ = guest.esp();
     // lgdt [user_data]; lldt ax
     let lgdt = [&[0x0F, 0x01, 0x15][..], &WIN2000.user_data.to_le_bytes()].concat();
     for code in [&lgdt[..], &[0x0F, 0x00, 0xD0]] {
@@ -93,7 +92,9 @@ fn two_tables_have_a_register_each() {
 /// descriptor, that is a slip.)
 #[test]
 fn a_selector_names_table_and_entry() {
-    for (value, index, local, rpl) in [(0x08, 1, false, 0), (0x1B, 3, false, 3), (0x23, 4, false, 3), (0x0F, 1, true, 3)] {
+    for (value, index, local, rpl) in
+        [(0x08, 1, false, 0), (0x1B, 3, false, 3), (0x23, 4, false, 3), (0x0F, 1, true, 3)]
+    {
         let selector = Selector(value);
         assert_eq!((selector.index(), selector.is_local(), selector.rpl()), (index, local, rpl));
     }

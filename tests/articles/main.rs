@@ -8,3 +8,4 @@ mod a002_syscall;
 mod a003_fast_call_entry;
 mod a004_interrupt_gate;
 mod support;
+mod table;

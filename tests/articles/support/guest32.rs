@@ -96,11 +96,6 @@ impl Guest {
         symbol.unwrap_or_else(|| panic!("no symbol {name}")).address
     }
 
-    /// Whether there is such a symbol.
-    pub(crate) fn knows(&self, name: &str) -> bool {
-        self.image.symbols.iter().any(|symbol| symbol.name == name)
-    }
-
     /// Every symbol.
     pub(crate) fn symbols(&self) -> impl Iterator<Item = (&'static str, u32)> {
         let image = self.image;
@@ -293,14 +288,8 @@ impl Guest {
 
     /// What the processor pushes on the way from ring 3, as the base frame has it: EIP, CS, EFLAGS, ESP, SS.
     pub(crate) fn hardware_frame(&mut self) -> [u32; 5] {
-        [
-            trap_frame::EIP,
-            trap_frame::SEG_CS,
-            trap_frame::EFLAGS,
-            trap_frame::HARDWARE_ESP,
-            trap_frame::HARDWARE_SEG_SS,
-        ]
-        .map(|field| self.frame(field))
+        [trap_frame::EIP, trap_frame::SEG_CS, trap_frame::EFLAGS, trap_frame::HARDWARE_ESP, trap_frame::HARDWARE_SEG_SS]
+            .map(|field| self.frame(field))
     }
 }
 

@@ -1,7 +1,6 @@
 //! The 64-bit guest, whose harness in ring 3 calls one stub after the other: tests let it come to a place and go on step by
 //! step.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock};
 
 use ntgate::ntgate_gen::{Arch, Shape, read_list, stub};
