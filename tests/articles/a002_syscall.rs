@@ -293,10 +293,10 @@ fn debug_active_keeps_registers() {
         let arguments = [RAX, RDX, R8, R9].map(|register| guest.register(register));
         let way = guest.at("nt!KiSaveDebugRegisterState");
         let mut saved = false;
-        while guest.machine.rip() != guest.at("nt!KiSystemServiceRepeat") {
+        guest.until(|guest| {
             saved |= guest.machine.rip() == way;
-            guest.step();
-        }
+            guest.machine.rip() == guest.at("nt!KiSystemServiceRepeat")
+        });
         assert_eq!(saved, debug_registers, "{active:02x}");
         let kept = homes.map(|field| guest.frame(field, 8));
         assert_eq!(kept, if active == 0 { [0; 4] } else { arguments }, "{active:02x}");
@@ -383,13 +383,13 @@ fn a_pending_apc_comes_before_the_return() {
         let flag = guest.thread(guest.profile.thread.user_apc_pending);
         guest.write(flag, &[pending]);
         let mut calls = 0;
-        while guest.machine.cpl() == 0 {
+        guest.until(|guest| {
             if guest.machine.rip() == guest.at("nt!KiInitiateUserApc") {
                 calls += 1;
                 assert_eq!(guest.machine.control64(8), Some(1), "APC_LEVEL");
             }
-            guest.step();
-        }
+            guest.machine.cpl() == 3
+        });
         assert_eq!((calls, guest.read(flag, 1)), (pending, 0));
         assert_eq!(guest.machine.control64(8), Some(0));
         guest.run_to(behind);
@@ -404,12 +404,10 @@ fn the_return_is_by_sysret() {
     guest.run_to_syscall();
     let behind = guest.machine.rip() + 2;
     at_exit(&mut guest);
-    let mut last = 0;
-    while guest.machine.cpl() == 0 {
-        last = guest.read(guest.machine.rip(), 3);
-        guest.step();
-    }
-    assert_eq!(last, 0x07_0F48);
+    guest.until(|guest| guest.read(guest.machine.rip(), 3) == 0x07_0F48);
+    assert_eq!(guest.machine.cpl(), 0);
+    guest.step();
+    assert_eq!(guest.machine.cpl(), 3);
     assert_eq!((guest.machine.rip(), guest.register(RSP)), (behind, rsp));
     assert_eq!([RCX, RDX, R8, R9, R10].map(|register| guest.register(register)), [behind, 0, rsp, rbp, 0]);
     assert!((0..6).all(|number| guest.machine.xmm(number) == Some(0)));

@@ -178,13 +178,11 @@ fn the_stack_is_the_task_segments() {
     guest.run_to_symbol("nt!KiFastCallEntry");
     assert_eq!(guest.esp(), msr);
     let mut stacks = Vec::new();
-    while guest.eip() != guest.at("nt!KiSystemServiceStart") {
-        let esp = guest.esp();
-        if stacks.last() != Some(&esp) {
-            stacks.push(esp);
-        }
-        guest.step();
-    }
+    guest.until(|guest| {
+        stacks.push(guest.esp());
+        guest.eip() == guest.at("nt!KiSystemServiceStart")
+    });
+    stacks.dedup();
     assert_eq!(stacks[..4], [msr, msr - 4, msr, esp0]);
     assert!(stacks[4..].iter().all(|esp| (SRV2003.base_frame()..esp0).contains(esp)), "{stacks:08x?}");
     assert_eq!([guest.dword(msr - 4), guest.dword(msr - 8)], [0x30, 0]);
@@ -304,12 +302,7 @@ fn the_return_is_by_sysexit() {
     let call = guest.call_service("NtWriteFile");
     let esp = guest.esp() - 4;
     guest.run_to_symbol("nt!KiServiceExit");
-    let mut last = Vec::new();
-    while guest.machine.cpl() == 0 {
-        last = guest.bytes(guest.eip(), 2);
-        guest.step();
-    }
-    assert_eq!(last, [0x0F, 0x35]);
+    assert_eq!(guest.leave_ring_0(), [0x0F, 0x35]);
     assert_eq!([guest.register(Edx), guest.register(Ecx)], [guest.eip(), guest.esp()]);
     assert_eq!([guest.eip(), guest.esp()], [0x7C95_ED54, esp]);
     guest.run_to(call.back);

@@ -32,15 +32,13 @@ fn the_privilege_level_is_the_code_segments() {
     let mut guest = Guest::boot(&WIN2000, "pentium");
     let mut levels = Vec::new();
     let call = guest.call_service("NtClose");
-    while guest.eip() != call.back {
+    guest.until(|guest| {
         let cs = guest.machine.segment(Cs);
-        let level = guest.machine.cpl();
-        assert_eq!([cs.selector.rpl(), cs.descriptor.dpl()], [level; 2]);
-        if levels.last() != Some(&level) {
-            levels.push(level);
-        }
-        guest.step();
-    }
+        assert_eq!([cs.selector.rpl(), cs.descriptor.dpl()], [guest.machine.cpl(); 2]);
+        levels.push(guest.machine.cpl());
+        guest.eip() == call.back
+    });
+    levels.dedup();
     assert_eq!(levels, [3, 0, 3]);
     // No segment of NT has another level.
     let (gdtr, _) = guest.machine.tables();

@@ -194,7 +194,7 @@ impl Guest {
     }
 
     /// Goes on until something is the case.
-    pub(crate) fn until(&mut self, done: impl Fn(&mut Self) -> bool) {
+    pub(crate) fn until(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
         for _ in 0..FAR {
             if done(self) {
                 return;
@@ -202,6 +202,19 @@ impl Guest {
             self.step();
         }
         panic!("{} is at {:08x} by now", self.profile.name, self.eip());
+    }
+
+    /// Goes on to ring 3; gives the first bytes of the kernel's last instruction.
+    pub(crate) fn leave_ring_0(&mut self) -> [u8; 2] {
+        let mut last = [0; 2];
+        self.until(|guest| {
+            let in_ring_0 = guest.machine.cpl() == 0;
+            if in_ring_0 {
+                last.copy_from_slice(&guest.bytes(guest.eip(), 2));
+            }
+            !in_ring_0
+        });
+        last
     }
 
     /// Goes on to an address.

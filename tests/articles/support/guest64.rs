@@ -127,7 +127,7 @@ impl Guest64 {
     }
 
     /// Goes on until something is the case.
-    pub(crate) fn until(&mut self, done: impl Fn(&Self) -> bool) {
+    pub(crate) fn until(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
         for _ in 0..FAR {
             if done(self) {
                 return;
@@ -149,13 +149,7 @@ impl Guest64 {
 
     /// Goes on to a `syscall`, which is next.
     pub(crate) fn run_to_syscall(&mut self) {
-        for _ in 0..FAR {
-            if self.read(self.machine.rip(), 2) == 0x050F {
-                return;
-            }
-            self.step();
-        }
-        panic!("there is none");
+        self.until(|guest| guest.read(guest.machine.rip(), 2) == 0x050F);
     }
 }
 
