@@ -345,3 +345,37 @@ impl Core {
 
 /// `SegmentRegister` counts as the core does.
 const _: () = assert!(SegmentRegister::Tr as u8 == seg::TR && SegmentRegister::Cs as u8 == seg::CS);
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+
+    #[test]
+    fn what_is_written_at_a_linear_address_is_at_its_physical_one() {
+        let mut world = World::new();
+        world.page(0);
+        // The second of the two pages is elsewhere, and read-only.
+        world.map(DATA + 0x1000, 0x2_0001);
+        let at = u64::from(DATA) + 0xFFE;
+        assert_eq!(world.machine.write_linear(at, &[1, 2, 3, 4]), Some(()));
+        assert_eq!([at, at + 2].map(|at| world.machine.physical(at)), [Some(at), Some(0x2_0000)]);
+        assert_eq!(world.machine.read_physical(at, 2), Some(&[1, 2][..]));
+        assert_eq!(world.machine.read_physical(0x2_0000, 2), Some(&[3, 4][..]));
+        assert_eq!(world.machine.read_linear(at as u32, 4), Some(vec![1, 2, 3, 4]));
+    }
+
+    #[test]
+    fn nothing_is_written_if_a_page_is_missing() {
+        let mut world = World::new();
+        let end = world.machine.memory_size() as u64;
+        assert_eq!(world.machine.write_linear(end - 2, &[1, 2, 3]), None);
+        assert_eq!(world.machine.read_physical(end - 2, 2), Some(&[0, 0][..]));
+        assert_eq!(world.machine.write_linear(end - 2, &[1, 2]), Some(()));
+        world.page(0);
+        let at = u64::from(DATA) + 0xFFF;
+        world.map(DATA + 0x1000, 0);
+        assert_eq!([at, at + 1].map(|at| world.machine.physical(at)), [Some(at), None]);
+        assert_eq!(world.machine.write_linear(at, &[1, 2]), None);
+        assert_eq!(world.machine.read_physical(at, 1), Some(&[0][..]));
+    }
+}
