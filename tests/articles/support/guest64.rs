@@ -70,6 +70,12 @@ impl Guest64 {
         symbol.unwrap_or_else(|| panic!("no symbol {name}")).address
     }
 
+    /// Whether a symbol has this address. Services that the kernel implements itself are there twice: a proof has routines of
+    /// its own for them.
+    pub(crate) fn is_at(&self, name: &str, address: u64) -> bool {
+        self.image.symbols.iter().any(|symbol| symbol.name == name && symbol.address == address)
+    }
+
     /// A general register.
     pub(crate) fn register(&self, number: u8) -> u64 {
         self.machine.register64(number).expect("there is such a register")
