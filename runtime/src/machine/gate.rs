@@ -24,45 +24,64 @@ pub(crate) mod kind {
     pub(crate) const TRAP_32: u8 = 0xF;
 }
 
-/// An IDT or call gate:
+/// An IDT or call gate, the eight bytes as they stand in a table (SDM vol. 3, 5.8.3 and 6.11):
 ///
 /// ```text
 ///  63          48 47 46 45 44  40 39  37 36   32 31       16 15          0
 /// | offset 31:16 | P| DPL |S,type| 000  | count | selector  | offset 15:0 |
 /// ```
-#[derive(Clone, Copy)]
-pub(crate) struct Gate(pub(crate) u64);
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Gate(pub u64);
 
 impl Gate {
-    pub(crate) fn offset(self) -> u32 {
+    /// Where the code begins: an offset in the segment of [`Gate::selector`].
+    pub fn offset(self) -> u32 {
         (self.0 & 0xFFFF | self.0 >> 32 & 0xFFFF_0000) as u32
     }
 
-    pub(crate) fn selector(self) -> Selector {
+    /// The code segment; of a task gate the TSS.
+    pub fn selector(self) -> Selector {
         Selector((self.0 >> 16) as u16)
     }
 
     /// Parameters that a call gate copies.
-    pub(crate) fn count(self) -> u8 {
+    pub fn count(self) -> u8 {
         (self.0 >> 32 & 31) as u8
     }
 
     /// S and the four type bits.
-    pub(crate) fn kind(self) -> u8 {
+    pub fn kind(self) -> u8 {
         (self.0 >> 40 & 31) as u8
     }
 
-    pub(crate) fn dpl(self) -> u8 {
+    /// Descriptor privilege level: an instruction that asks for the gate needs a CPL that is not above it.
+    pub fn dpl(self) -> u8 {
         (self.0 >> 45 & 3) as u8
     }
 
-    pub(crate) fn present(self) -> bool {
+    /// P: present.
+    pub fn present(self) -> bool {
         self.0 >> 47 & 1 != 0
     }
 
     /// A 32-bit gate: 4-byte slots and a 32-bit offset.
-    pub(crate) fn wide(self) -> bool {
+    pub fn wide(self) -> bool {
         self.kind() & 8 != 0
+    }
+
+    /// An interrupt gate, which clears IF.
+    pub fn is_interrupt(self) -> bool {
+        matches!(self.kind(), kind::INTERRUPT_16 | kind::INTERRUPT_32)
+    }
+
+    /// A trap gate, which leaves IF.
+    pub fn is_trap(self) -> bool {
+        matches!(self.kind(), kind::TRAP_16 | kind::TRAP_32)
+    }
+
+    /// A task gate.
+    pub fn is_task(self) -> bool {
+        self.kind() == kind::TASK
     }
 }
 
@@ -183,15 +202,14 @@ impl Core {
             return Err(self.gp(error));
         }
         let gate = Gate(self.load_system(self.idtr.base.wrapping_add(u64::from(offset)))?);
-        let known =
-            matches!(gate.kind(), kind::TASK | kind::INTERRUPT_16 | kind::TRAP_16 | kind::INTERRUPT_32 | kind::TRAP_32);
+        let known = gate.is_task() || gate.is_interrupt() || gate.is_trap();
         if !known || event.software && gate.dpl() < self.cpl {
             return Err(self.gp(error));
         }
         if !gate.present() {
             return Err(self.raise(Vector::SegmentNotPresent, error));
         }
-        if gate.kind() == kind::TASK {
+        if gate.is_task() {
             return self.switch_task(gate.selector(), Switch::Gate { code: event.code, ext: event.ext, rf: event.rf });
         }
         self.enter_gate(gate, event)
@@ -239,8 +257,7 @@ impl Core {
         self.set_sp(frame.sp);
         self.set_cs(cs, cpl);
         self.ip = u64::from(target);
-        let masks = matches!(gate.kind(), kind::INTERRUPT_16 | kind::INTERRUPT_32);
-        let cleared = flags::TF | flags::NT | flags::RF | flags::VM | if masks { flags::IF } else { 0 };
+        let cleared = flags::TF | flags::NT | flags::RF | flags::VM | if gate.is_interrupt() { flags::IF } else { 0 };
         self.flags.change_system(cleared, 0);
         Ok(())
     }

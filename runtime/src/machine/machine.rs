@@ -98,6 +98,14 @@ impl Machine {
         run::run(&mut self.core, &mut self.blocks, limit)
     }
 
+    /// One instruction, and if it raises an exception that exception's delivery; or, in its place, an interrupt.
+    ///
+    /// # Errors
+    /// The exit, if this ended the run.
+    pub fn step(&mut self) -> Result<(), Exit> {
+        run::step(&mut self.core, &mut self.blocks)
+    }
+
     /// The processor's model.
     pub fn model(&self) -> &'static Model {
         self.core.model
@@ -238,21 +246,53 @@ impl Machine {
 
     /// The same with an address of long mode; `None` also if it is not canonical.
     pub fn read_linear64(&mut self, address: u64, size: usize) -> Option<Vec<u8>> {
-        let saved = (self.core.fault, self.core.cr2);
         let mut bytes = Vec::new();
-        let mut linear = address;
-        while bytes.len() < size {
-            let piece = (PAGE - linear % PAGE).min((size - bytes.len()) as u64);
-            let at = linear & self.core.system_mask();
-            let translated = if is_canonical(at) { self.core.translate(at, Access::READ).ok() } else { None };
-            let Some(physical) = translated else {
-                (self.core.fault, self.core.cr2) = saved;
-                return None;
-            };
-            bytes.extend_from_slice(self.read_physical(physical, piece as usize)?);
-            linear = linear.wrapping_add(piece);
+        for (physical, piece) in self.pieces(address, size)? {
+            bytes.extend_from_slice(self.read_physical(physical, piece)?);
         }
         Some(bytes)
+    }
+
+    /// Writes at a linear address as a debugger does: with supervisor rights, on read-only pages too. `None`, and nothing
+    /// written, if a page is not mapped to RAM.
+    pub fn write_linear(&mut self, address: u64, bytes: &[u8]) -> Option<()> {
+        let pieces = self.pieces(address, bytes.len())?;
+        for (physical, piece) in &pieces {
+            self.read_physical(*physical, *piece)?;
+        }
+        let mut rest = bytes;
+        for (physical, piece) in pieces {
+            let (now, later) = rest.split_at(piece);
+            self.write_physical(physical, now)?;
+            rest = later;
+        }
+        Some(())
+    }
+
+    /// The physical address that a linear one is mapped to; `None` if it is not, or not canonical in long mode. As a read by
+    /// the guest would, this may set accessed bits in the paging structures.
+    pub fn physical(&mut self, address: u64) -> Option<u64> {
+        let at = address & self.core.system_mask();
+        if !is_canonical(at) {
+            return None;
+        }
+        let saved = (self.core.fault, self.core.cr2);
+        let physical = self.core.translate(at, Access::READ).ok();
+        (self.core.fault, self.core.cr2) = saved;
+        physical
+    }
+
+    /// The physical pieces, in order, of `size` bytes at a linear address.
+    fn pieces(&mut self, address: u64, size: usize) -> Option<Vec<(u64, usize)>> {
+        let (mut linear, mut left) = (address, size);
+        let mut pieces = Vec::new();
+        while left > 0 {
+            let piece = (PAGE - linear % PAGE).min(left as u64) as usize;
+            pieces.push((self.physical(linear)?, piece));
+            linear = linear.wrapping_add(piece as u64);
+            left -= piece;
+        }
+        Some(pieces)
     }
 }
 
@@ -305,3 +345,37 @@ impl Core {
 
 /// `SegmentRegister` counts as the core does.
 const _: () = assert!(SegmentRegister::Tr as u8 == seg::TR && SegmentRegister::Cs as u8 == seg::CS);
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+
+    #[test]
+    fn what_is_written_at_a_linear_address_is_at_its_physical_one() {
+        let mut world = World::new();
+        world.page(0);
+        // The second of the two pages is elsewhere, and read-only.
+        world.map(DATA + 0x1000, 0x2_0001);
+        let at = u64::from(DATA) + 0xFFE;
+        assert_eq!(world.machine.write_linear(at, &[1, 2, 3, 4]), Some(()));
+        assert_eq!([at, at + 2].map(|at| world.machine.physical(at)), [Some(at), Some(0x2_0000)]);
+        assert_eq!(world.machine.read_physical(at, 2), Some(&[1, 2][..]));
+        assert_eq!(world.machine.read_physical(0x2_0000, 2), Some(&[3, 4][..]));
+        assert_eq!(world.machine.read_linear(at as u32, 4), Some(vec![1, 2, 3, 4]));
+    }
+
+    #[test]
+    fn nothing_is_written_if_a_page_is_missing() {
+        let mut world = World::new();
+        let end = world.machine.memory_size() as u64;
+        assert_eq!(world.machine.write_linear(end - 2, &[1, 2, 3]), None);
+        assert_eq!(world.machine.read_physical(end - 2, 2), Some(&[0, 0][..]));
+        assert_eq!(world.machine.write_linear(end - 2, &[1, 2]), Some(()));
+        world.page(0);
+        let at = u64::from(DATA) + 0xFFF;
+        world.map(DATA + 0x1000, 0);
+        assert_eq!([at, at + 1].map(|at| world.machine.physical(at)), [Some(at), None]);
+        assert_eq!(world.machine.write_linear(at, &[1, 2]), None);
+        assert_eq!(world.machine.read_physical(at, 1), Some(&[0][..]));
+    }
+}

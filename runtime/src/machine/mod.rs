@@ -79,5 +79,6 @@ pub(crate) use self::ports::{CONSOLE, EXIT};
 
 pub use self::core::{Msrs, TableRegister};
 pub use self::fault::Exit;
+pub use self::gate::Gate;
 pub use self::machine::{Machine, Register, SegmentRegister};
 pub use self::multiboot::LoadError;

@@ -18,10 +18,8 @@ pub(crate) fn run(core: &mut Core, blocks: &mut Blocks, limit: u64) -> Exit {
         if core.retired >= limit {
             return Exit::Budget;
         }
-        if core.retired >= core.devices.next_event() {
-            core.devices.advance(core.retired);
-        }
-        let stop = if core.devices.is_pending() && core.flags.system() & flags::IF != 0 && !core.inhibit {
+        core.advance_devices();
+        let stop = if core.is_interrupted() {
             core.external_interrupt()
         } else if core.halted {
             core.wait(limit)
@@ -36,6 +34,23 @@ pub(crate) fn run(core: &mut Core, blocks: &mut Blocks, limit: u64) -> Exit {
             return exit;
         }
     }
+}
+
+/// One turn: an interrupt, waiting for one, or an instruction with the exception that it raises.
+pub(crate) fn step(core: &mut Core, blocks: &mut Blocks) -> Result<(), Exit> {
+    if core.memory.has_stale() {
+        blocks.drop_stale(core);
+    }
+    core.advance_devices();
+    let stop = if core.is_interrupted() {
+        core.external_interrupt()
+    } else if core.halted {
+        core.wait(u64::MAX)
+    } else {
+        core.inhibit = false;
+        single_step(core, blocks)
+    };
+    after_stop(core, stop)
 }
 
 /// Runs blocks until something needs a look.
@@ -60,6 +75,20 @@ fn run_blocks(core: &mut Core, blocks: &mut Blocks) -> Result<(), Stop> {
 }
 
 impl Core {
+    /// Lets the devices do what is due.
+    #[inline(always)]
+    fn advance_devices(&mut self) {
+        if self.retired >= self.devices.next_event() {
+            self.devices.advance(self.retired);
+        }
+    }
+
+    /// Whether a device asks for an interrupt and may have it.
+    #[inline(always)]
+    fn is_interrupted(&self) -> bool {
+        self.devices.is_pending() && self.flags.system() & flags::IF != 0 && !self.inhibit
+    }
+
     /// Takes the interrupt that a device asks for.
     fn external_interrupt(&mut self) -> Result<(), Stop> {
         self.halted = false;
@@ -153,5 +182,56 @@ fn after_stop(core: &mut Core, stop: Result<(), Stop>) -> Result<(), Exit> {
             })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::machine::Register::{Eax, Ebx, Ecx, Esp};
+    use super::super::testing::*;
+    use super::*;
+
+    /// mov ecx,3; l: inc eax; push eax; loop l; int 40h
+    const CODE_HERE: [u8; 11] = [0xB9, 3, 0, 0, 0, 0x40, 0x50, 0xE2, 0xFC, 0xCD, 0x40];
+
+    #[test]
+    fn a_step_is_one_instruction() {
+        let mut world = World::new();
+        world.poke(CODE, &CODE_HERE);
+        world.core().ip = u64::from(CODE);
+        world.machine.set_register(Eax, 0);
+        let at = |offsets: &[u32]| offsets.iter().map(|offset| CODE + offset).collect::<Vec<_>>();
+        let mut seen = Vec::new();
+        for _ in 0..11 {
+            seen.push(world.machine.eip());
+            assert_eq!(world.machine.step(), Ok(()));
+        }
+        assert_eq!(seen, at(&[0, 5, 6, 7, 5, 6, 7, 5, 6, 7, 9]));
+        assert_eq!((world.register(Eax), world.register(Ecx)), (3, 0));
+        assert_eq!(world.machine.eip(), handler(0x40));
+        // The handler is a HLT that nothing can end.
+        assert_eq!(world.machine.step(), Err(Exit::Halted));
+    }
+
+    #[test]
+    fn a_step_goes_from_an_instruction_that_faults_to_its_handler() {
+        let mut world = World::new();
+        world.poke(CODE, &[0x0F, 0x0B]);
+        world.core().ip = u64::from(CODE);
+        assert_eq!(world.machine.step(), Ok(()));
+        assert_eq!(world.machine.eip(), handler(6));
+    }
+
+    #[test]
+    fn code_that_is_written_from_outside_is_what_the_next_step_executes() {
+        let mut world = World::new();
+        world.poke(CODE, &[0x43, 0x43, 0x90]);
+        world.core().ip = u64::from(CODE);
+        world.machine.set_register(Ebx, 7);
+        assert_eq!(world.machine.step(), Ok(()));
+        assert_eq!(world.machine.write_linear(u64::from(CODE) + 1, &[0x4B]), Some(()));
+        assert_eq!(world.machine.step(), Ok(()));
+        assert_eq!(world.register(Ebx), 7);
+        assert!(world.register(Esp) != 0);
     }
 }

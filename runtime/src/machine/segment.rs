@@ -15,6 +15,11 @@ impl Selector {
         self.0 & 4 != 0
     }
 
+    /// Number of its descriptor in the table.
+    pub fn index(self) -> u16 {
+        self.0 >> 3
+    }
+
     /// Byte offset of its descriptor in the table.
     pub fn offset(self) -> u32 {
         u32::from(self.0 & !7)
@@ -95,6 +100,11 @@ impl Descriptor {
     /// A conforming code segment.
     pub fn is_conforming(self) -> bool {
         self.is_code() && self.kind() & 4 != 0
+    }
+
+    /// A code or data segment that was loaded since the bit was cleared: the processor sets it.
+    pub fn is_accessed(self) -> bool {
+        !self.is_system() && self.kind() & 1 != 0
     }
 
     /// A data segment, or a code segment that may be read.
@@ -204,6 +214,8 @@ mod tests {
         let code = Descriptor(0x00CF_9B00_0000_FFFF);
         assert_eq!((code.base(), code.limit(), code.dpl()), (0, 0xFFFF_FFFF, 0));
         assert!(code.present() && code.is_code() && code.is_readable() && code.big() && !code.is_conforming());
+        assert!(code.is_accessed() && !Descriptor(0x00CF_9A00_0000_FFFF).is_accessed());
+        assert_eq!((Selector(0x1B).index(), Selector(0x1B).rpl(), Selector(0x1B).is_local()), (3, 3, false));
         let pcr = Descriptor(0xFFC0_92DF_F000_0001);
         assert_eq!((pcr.base(), pcr.limit()), (0xFFDF_F000, 0x1FFF));
         assert!(pcr.is_writable_data());

@@ -3,7 +3,9 @@
 use super::super::core::seg;
 use super::super::fault::Exit;
 use super::super::flags::{self, NT, RF, TF, VM};
+use super::super::gate::Gate;
 use super::super::machine::Register;
+use super::super::segment::Selector;
 use super::super::testing::*;
 
 /// The GDT of a 64-bit Linux, in which the faults of [`MEASURED`] were taken.
@@ -455,4 +457,18 @@ fn accessed_bits_are_set_by_delivery() {
     world.ring(3);
     world.seen(&[0xCD, 0x80, 0x0F, 0x0B]);
     assert_eq!((world.gdt_of(CODE_1), world.gdt_of(DATA_1)), (flat(0xBB), flat(0xB3)));
+}
+
+#[test]
+fn the_bytes_of_a_gate_say_what_it_is() {
+    // A published dump of entry 2Eh of a Windows 2000 IDT.
+    let gate = Gate(u64::from_le_bytes([0xC0, 0x62, 0x08, 0x00, 0x00, 0xEE, 0x46, 0x80]));
+    assert_eq!((gate.offset(), gate.selector(), gate.dpl(), gate.count()), (0x8046_62C0, Selector(8), 3, 0));
+    assert!(gate.present() && gate.wide() && gate.is_interrupt() && !gate.is_trap() && !gate.is_task());
+    let task = Gate(0x0000_8500_0050_0000);
+    assert!(task.present() && task.is_task() && !task.is_interrupt() && !task.is_trap());
+    assert_eq!((task.selector(), task.dpl()), (Selector(0x50), 0));
+    let trap = Gate(0x0001_6F00_0008_2345);
+    assert!(!trap.present() && trap.is_trap() && !trap.is_interrupt());
+    assert_eq!((trap.offset(), trap.dpl()), (0x0001_2345, 3));
 }
