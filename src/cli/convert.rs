@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ntgate_gen::Arch;
 use ntgate_gen::emit::{Format, Options, emit};
-use ntgate_gen::read::InputFormat;
+use ntgate_gen::read::{InputFormat, Reading};
 
 use super::source::{SourceArgs, format_parser, refused};
 use super::{Failure, output};
@@ -46,19 +46,35 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if let Some(path) = &args.counts {
         reading.fill_counts(args.source.read(Some(path), None, args.system.as_deref())?.services());
     }
+    let arch = args.source.arch.unwrap_or(reading.arch());
     let list = if NUMBERS_ONLY.contains(&args.to.name()) {
         if reading.services().has_counts() {
             output::complain(&format!("ntgate: warning: the format {} has no argument counts\n", args.to));
         }
         reading.to_list_of_numbers()
-    } else {
+    } else if args.to == Format::List {
+        warn_of_half_counts(&reading);
         reading.to_list()
+    } else {
+        reading.to_list_for(arch)
     };
     let list = list.map_err(|diagnostics| refused(&diagnostics))?;
-    let options = Options::new(args.source.arch.unwrap_or(Arch::I386), args.to);
+    let options = Options::new(arch, args.to);
     let bytes = emit(&list, &options).map_err(|error| Failure::input(error.to_string()))?;
     match &args.output {
         Some(path) => output::write_file(path, &bytes),
         None => output::write(&bytes),
+    }
+}
+
+/// A list has counts for both architectures; where only one is known it stands for the other too.
+fn warn_of_half_counts(reading: &Reading) {
+    for (missing, other) in [(Arch::I386, Arch::Amd64), (Arch::Amd64, Arch::I386)] {
+        if let Some(entry) = reading.services().half_known(missing) {
+            let name = entry.name();
+            output::complain(&format!(
+                "ntgate: warning: there are no counts for {missing}, as of {name}; those for {other} are written for both\n"
+            ));
+        }
     }
 }

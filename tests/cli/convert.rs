@@ -108,3 +108,27 @@ fn bad_input_writes_nothing() {
         assert!(outcome.stderr().contains("error: "), "{arguments:?}: {}", outcome.stderr());
     }
 }
+
+/// Counts of one architecture are not those of another.
+#[test]
+fn a_count_that_is_not_known_is_not_guessed() {
+    let sandbox = Sandbox::new();
+    sandbox.write("wide.lst", "NtWide 5/4\nNtB 2\n");
+    sandbox.run(&["gen", "wide.lst", "--arch", "amd64", "--emit", "json", "-o", "wide.json"]).status(0);
+    let gas = ["convert", "wide.json", "--arch", "i386", "--to", "gas"];
+    let outcome = sandbox.run(&gas).status(2).no_stdout();
+    assert!(outcome.stderr().contains("error: `NtWide` has no argument count for i386"), "{}", outcome.stderr());
+    // Without --arch it is what the file is about.
+    let own = sandbox.run(&["convert", "wide.json", "--to", "gas"]).status(0);
+    assert!(own.stdout().contains("\"NtWide\":") && own.stdout().contains("syscall"), "{}", own.stdout());
+    // A list has both, and says where it had only one.
+    let list = sandbox.run(&["convert", "wide.json", "--to", "list"]).status(0);
+    assert!(
+        list.stderr().starts_with("ntgate: warning: there are no counts for i386, as of NtWide"),
+        "{}",
+        list.stderr()
+    );
+    // What is missing comes from elsewhere, for a service that has half of it too.
+    let with_counts = sandbox.run(&[&gas[..], &["--counts", "wide.lst"]].concat()).status(0);
+    assert!(with_counts.stdout().contains("\"_NtWide@20\":"), "{}", with_counts.stdout());
+}

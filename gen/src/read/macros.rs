@@ -6,8 +6,8 @@ use super::Options;
 use crate::model::Arch;
 use crate::syntax::condition::{BadCondition, Macros, Value, evaluate};
 
-/// How often the value of a macro may be another macro.
-const DEPTH: usize = 16;
+/// How often the value of a macro may be another macro. Each level takes stack.
+const DEPTH: usize = 64;
 
 /// The versions that `NTDDI_VERSION` is compared with (Windows SDK, `sdkddkver.h`; ReactOS `sdk/include/psdk/sdkddkver.h`).
 const VERSIONS: [(&str, i64); 21] = [
@@ -49,8 +49,12 @@ fn of_arch(arch: Arch) -> &'static [&'static str] {
 /// All macros, and what has been asked for in vain.
 pub(super) struct Defined {
     values: HashMap<String, String>,
+    /// What they are worth, as far as it has been asked for: each is worked out once, however often others use it.
+    known: HashMap<String, Value>,
     /// Macros that a condition compares but that nobody has defined.
-    pub(super) missing: BTreeSet<String>,
+    missing: BTreeSet<String>,
+    /// Those of them that have not been told.
+    untold: Vec<String>,
     depth: usize,
 }
 
@@ -60,7 +64,8 @@ impl Defined {
         values.extend(VERSIONS.iter().map(|&(name, value)| (name.to_owned(), value.to_string())));
         values.extend(of_arch(options.arch()).iter().map(|&name| (name.to_owned(), "1".to_owned())));
         values.extend(options.defines.iter().cloned());
-        let mut defined = Self { values, missing: BTreeSet::new(), depth: 0 };
+        let mut defined =
+            Self { values, known: HashMap::new(), missing: BTreeSet::new(), untold: Vec::new(), depth: 0 };
         defined.complete_version();
         defined
     }
@@ -79,11 +84,18 @@ impl Defined {
     }
 
     pub(super) fn define(&mut self, name: &str, value: &str) {
+        self.known.clear();
         self.values.insert(name.to_owned(), value.to_owned());
     }
 
     pub(super) fn undefine(&mut self, name: &str) {
+        self.known.clear();
         self.values.remove(name);
+    }
+
+    /// Macros that conditions have asked for in vain, each once.
+    pub(super) fn take_missing(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.untold)
     }
 
     pub(super) fn holds(&mut self, condition: &str) -> Result<bool, BadCondition> {
@@ -100,17 +112,23 @@ impl Macros for Defined {
     fn value(&mut self, name: &str) -> Value {
         let Some(value) = self.values.get(name).cloned() else {
             let is_arch = Arch::ALL.iter().any(|&arch| of_arch(arch).contains(&name));
-            if !is_arch && !FLAGS.contains(&name) {
-                self.missing.insert(name.to_owned());
+            if !is_arch && !FLAGS.contains(&name) && self.missing.insert(name.to_owned()) {
+                self.untold.push(name.to_owned());
             }
             return Value::default();
         };
+        if let Some(&number) = self.known.get(name) {
+            return number;
+        }
         if self.depth == DEPTH {
             return Value::default();
         }
+        // Within its own value a macro is only a name.
+        self.known.insert(name.to_owned(), Value::default());
         self.depth += 1;
         let number = evaluate(&value, self).unwrap_or_default();
         self.depth -= 1;
+        self.known.insert(name.to_owned(), number);
         number
     }
 }
@@ -139,10 +157,27 @@ mod tests {
     }
 
     #[test]
+    fn macros_that_use_each_other_often_take_no_time() {
+        // Each is worked out once: else there were 4 to the 40th of them.
+        let mut many = defined(&[("A0", "1")]);
+        for level in 1..=40 {
+            let below = level - 1;
+            many.define(&format!("A{level}"), &format!("(A{below}+A{below}+A{below}-A{below}-A{below})"));
+        }
+        assert_eq!(many.holds("A40 == 1"), Ok(true));
+        let mut circles = defined(&[("A", "(B+B+B+B)"), ("B", "(A+A+A+A)")]);
+        assert_eq!(circles.holds("A || B"), Ok(false));
+        circles.define("B", "2");
+        assert_eq!(circles.holds("A == 8"), Ok(true));
+    }
+
+    #[test]
     fn what_is_missing_is_remembered() {
         let mut none = defined(&[]);
         assert_eq!(none.holds("NTDDI_VERSION >= NTDDI_WIN7 || _WIN64 || DBG || defined(FOO)"), Ok(false));
-        assert_eq!(none.missing.iter().map(String::as_str).collect::<Vec<_>>(), ["NTDDI_VERSION"]);
+        assert_eq!(none.take_missing(), ["NTDDI_VERSION"]);
+        assert_eq!(none.holds("NTDDI_VERSION"), Ok(false));
+        assert!(none.take_missing().is_empty(), "each is told once");
         let options = Options { arch: Some(Arch::Amd64), ..Options::default() };
         assert_eq!(Defined::new(&options).holds("_WIN64 && !defined _M_IX86"), Ok(true));
     }

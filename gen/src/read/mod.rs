@@ -116,6 +116,25 @@ impl Reading {
         self.list.clone().map_or_else(|| self.services.to_list(), Ok)
     }
 
+    /// The same for an output of one architecture: its counts have to be known, not only those of another.
+    ///
+    /// # Errors
+    ///
+    /// As of [`to_list`](Self::to_list), and if a service's count on this architecture is not known.
+    pub fn to_list_for(&self, arch: Arch) -> Result<ServiceList, Diagnostics> {
+        match self.services.half_known(arch) {
+            Some(entry) => Err(self.services.no_count(entry, arch)),
+            None => self.to_list(),
+        }
+    }
+
+    /// The architecture that the file is about: the one whose counts it has, i386 if it has both or none.
+    #[must_use]
+    pub fn arch(&self) -> Arch {
+        let is_half = |arch| self.services.half_known(arch).is_some();
+        if is_half(Arch::I386) && !is_half(Arch::Amd64) { Arch::Amd64 } else { Arch::I386 }
+    }
+
     /// The same for an output that has no argument counts: services whose counts are not known get 0.
     ///
     /// # Errors

@@ -138,16 +138,34 @@ impl Services {
         Self::new(&self.file, self.entries.iter().filter(|entry| keep(entry)).cloned().collect())
     }
 
-    /// Takes counts from elsewhere for those that have none. Tells whether it took any.
+    /// Takes counts from elsewhere, where they are not known. Tells whether it took any.
     pub(super) fn fill_counts(&mut self, from: &Self) -> bool {
         let mut took = false;
-        for entry in self.entries.iter_mut().filter(|entry| entry.counts == Counts::default()) {
-            if let Some(known) = from.by_name(&entry.name).filter(|known| known.counts != Counts::default()) {
-                entry.counts = known.counts;
-                took = true;
-            }
+        for entry in &mut self.entries {
+            let Some(known) = from.by_name(&entry.name) else { continue };
+            let before = entry.counts;
+            entry.counts.i386 = before.i386.or(known.counts.i386);
+            entry.counts.wide = before.wide.or(known.counts.wide);
+            took |= entry.counts != before;
         }
         took
+    }
+
+    /// The first service whose count on an architecture is not known, though that on another is.
+    #[must_use]
+    pub fn half_known(&self, arch: Arch) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.args(arch).is_none() && entry.counts != Counts::default())
+    }
+
+    /// Says that a service's count on an architecture is not known.
+    pub(super) fn no_count(&self, entry: &Entry, arch: Arch) -> Diagnostics {
+        let mut diags = Diagnostics::new(&self.file);
+        let message =
+            format!("{} has no argument count for {arch}, only for another architecture", quoted(&entry.name));
+        let help = "`--arch` names the architecture that the file is about; `--counts FILE` takes the counts that are missing \
+                    from another file";
+        diags.push(Diagnostic::new(Code::NoCounts, message, entry.label.clone()).help(help));
+        diags
     }
 
     /// The services as a list. Those whose names do not start with `Nt` cannot be in one, and leave holes.

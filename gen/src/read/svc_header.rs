@@ -219,10 +219,8 @@ impl<'a> Reader<'_, 'a> {
             return self.defined.is_defined(name) == (keyword == "ifdef");
         }
         let text = directive.text.unwrap_or(Word { text: "", start: directive.whole.span().end });
-        let before = self.defined.missing.clone();
         let holds = self.defined.holds(text.text.trim_end());
-        let missing: Vec<_> = self.defined.missing.difference(&before).cloned().collect();
-        for name in missing {
+        for name in self.defined.take_missing() {
             say_missing(&mut self.collector.say, &name, line.spot(text.span()));
         }
         holds.unwrap_or_else(|bad| {
