@@ -158,6 +158,26 @@ fn sti_and_loads_of_ss_hold_an_interrupt_back_for_one_instruction() {
 }
 
 #[test]
+fn sti_holds_back_an_interrupt_that_is_asked_for_right_after_it() {
+    // As the last of a page, one instruction at a time because there are breakpoints, and within a block.
+    for (what, dr7, at) in [("page", 0, CODE + 0xFFF), ("breakpoint", 0x401, CODE), ("block", 0, CODE)] {
+        // The round ends after 80 instructions.
+        for instructions in 78..82 {
+            let mut world = world(10);
+            world.poke(at, &[0xFB, 0x40, 0x40, 0x40, 0x40, 0x40, 0x40]);
+            world.core().dr[0] = u64::from(DATA);
+            world.core().dr[7] = dr7;
+            world.core().retired = instructions;
+            world.core().ip = u64::from(at);
+            assert_eq!(world.machine.run(1_000), Exit::Halted);
+            assert_eq!(world.machine.eip(), handler(0x30));
+            let eip = frame(&mut world)[0];
+            assert!(eip != at + 1, "{what}, {instructions}: {eip:x}");
+        }
+    }
+}
+
+#[test]
 fn hlt_waits_for_the_timer() {
     let mut waiting = world(1000);
     waiting.poke(CODE, &[0xFB, 0xF4, 0x40]);
