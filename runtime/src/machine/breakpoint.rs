@@ -98,6 +98,26 @@ mod tests {
     }
 
     #[test]
+    fn a_breakpoint_behind_a_load_of_ss_does_not_count() {
+        for (code, vector) in [
+            // mov ss,ax; inc ecx; ud2, and the same with ds.
+            (&[0x8E, 0xD0, 0x41, 0x0F, 0x0B][..], 6),
+            (&[0x8E, 0xD8, 0x41, 0x0F, 0x0B], 1),
+            // pop ss, with nothing between it and the start.
+            (&[0x17, 0x90, 0x41, 0x0F, 0x0B], 1),
+        ] {
+            let mut world = World::new();
+            world.core().dr[0] = u64::from(CODE) + 2;
+            world.core().dr[7] = 0x401;
+            world.machine.set_register(Eax, DATA_0.into());
+            let sp = world.register(Esp) - 4;
+            world.poke(sp, &u32::from(DATA_0).to_le_bytes());
+            world.machine.set_register(Esp, sp);
+            assert_eq!(world.seen(code).vector, vector, "{code:02X?}");
+        }
+    }
+
+    #[test]
     fn a_repeated_instruction_is_met_once() {
         let mut world = World::new();
         world.core().dr[0] = u64::from(CODE);
