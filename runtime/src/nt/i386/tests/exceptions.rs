@@ -441,7 +441,7 @@ fn raised_exceptions_arrive_as_they_were_raised(boot: Boot) {
 fn a_service_has_to_leave_the_level_and_apcs_as_they_were(boot: Boot) {
     for profile in Profile::ALL {
         let thread = profile.thread;
-        for (way, code, parameters) in [(0, 0x4A, [6, 2, 0]), (1, 1, [6, 0, 0xFFFF_FFFF]), (2, 1, [6, 1, 0])] {
+        for (way, code, parameters) in [(0, 0x4A, [2, 0, 0]), (1, 1, [0, 0xFFFF_FFFF, 0]), (2, 1, [1, 0, 0])] {
             let case = Case::new(profile, |p| {
                 p.call("NtTest", &[0, 0])?;
                 p.keep(0)?;
@@ -457,13 +457,15 @@ fn a_service_has_to_leave_the_level_and_apcs_as_they_were(boot: Boot) {
                 a.mov(eax, 0x66)?;
                 a.ret_1(8)
             });
-            let (log, exit) = boot(&case.build().0, CPU);
+            let (image, _) = case.build();
+            let (log, exit) = boot(&image, CPU);
             if !profile.checks_exit {
                 assert_eq!((exit, notes(&log)[0]), (0, 0x66), "{}", profile.name);
                 continue;
             }
             assert_eq!((exit, dwords(&log, "bugcheck")[0]), (1, code), "{}: {log}", profile.name);
-            assert_eq!(dwords(&log, "parameters")[..3], parameters, "{}", profile.name);
+            let seen = dwords(&log, "parameters");
+            assert_eq!((seen[0], &seen[1..]), (address(&image, "nt!NtTest"), &parameters[..]), "{}", profile.name);
             assert_eq!(dwords(&log, "trap")[0x6C / 4], 0x1B, "{}: ring 3's frame", profile.name);
         }
     }
@@ -494,16 +496,31 @@ fn a_fault_in_a_service_is_reported_with_frame_and_stack(boot: Boot) {
     assert_eq!(stack.len(), 16);
     assert_eq!(bugcheck[5], SRV2003.base_frame() - 0x10);
 
-    // A double fault has no frame, but it is told of too.
+    // The registers at a double fault are in the task segment.
     let case = case.service("NtTest", |a, _| {
         a.mov(esp, 0xA000_0000u32)?;
         a.push(eax)
     });
-    let (log, exit) = boot(&case.build().0, CPU);
+    let (image, _) = case.build();
+    let (log, exit) = boot(&image, CPU);
     assert_eq!(exit, 1, "{log}");
     assert_eq!(dwords(&log, "bugcheck")[..2], [0x7F, 8]);
-    assert_eq!(dwords(&log, "parameters"), [8, 0, 0, 0]);
-    assert!(!log.contains("\ntrap "));
+    assert_eq!(dwords(&log, "parameters"), [8, 0x8004_2000, 0, 0]);
+    let trap = dwords(&log, "trap");
+    let eip = address(&image, "nt!NtTest") + 5;
+    assert_eq!((trap[0x68 / 4], trap[0x6C / 4], trap[0x74 / 4]), (eip, 8, 0xA000_0000));
+    assert_eq!(trap[0x60 / 4], SRV2003.base_frame(), "EBP");
+
+    // No address of the kernel: not a page that ought to be there, but an exception that nobody handles.
+    let case = case.service("NtTest", |a, _| {
+        a.xor(ebx, ebx)?;
+        a.mov(byte_ptr(ebx + 0x10), 1)
+    });
+    let (image, _) = case.build();
+    let (log, exit) = boot(&image, CPU);
+    assert_eq!(exit, 1, "{log}");
+    assert_eq!(dwords(&log, "bugcheck")[..2], [0x1E, 0xE]);
+    assert_eq!(dwords(&log, "parameters"), [0xC000_0005, address(&image, "nt!NtTest") + 2, 1, 0x10]);
 
     // int 29h in the kernel has a code of its own.
     let case = Case { profile: &profile::WIN8, ..case };
@@ -513,5 +530,7 @@ fn a_fault_in_a_service_is_reported_with_frame_and_stack(boot: Boot) {
     });
     let (log, exit) = boot(&case.build().0, CPU);
     assert_eq!(exit, 1, "{log}");
-    assert_eq!((dwords(&log, "bugcheck")[0], dwords(&log, "parameters")[0]), (0x139, 5));
+    let parameters = dwords(&log, "parameters");
+    assert_eq!((dwords(&log, "bugcheck")[0], parameters[0]), (0x139, 5));
+    assert!(parameters[1] > 0x8000_0000 && parameters[2] > 0x8000_0000, "{log}");
 }
