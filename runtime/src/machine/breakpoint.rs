@@ -13,7 +13,8 @@ const ENABLES: u64 = 0xFF;
 /// DR7: an access to a debug register is a #DB.
 const DETECT: u64 = 1 << 13;
 
-/// Whether DR7 asks for no more than breakpoints on instructions: R/W and LEN clear where a breakpoint is on.
+/// Those on data and on input and output are not here: a run ends where DR7 asks for one, as the kernel does for a program that
+/// puts one into the context of `NtContinue`. Whether DR7 asks for no more than breakpoints on instructions: R/W and LEN clear where a breakpoint is on.
 pub(crate) fn is_supported(dr7: u64) -> bool {
     let on_instruction = |n: u64| dr7 >> (2 * n) & 3 == 0 || dr7 >> (16 + 4 * n) & 0xF == 0;
     dr7 & DETECT == 0 && (0..4).all(on_instruction)
