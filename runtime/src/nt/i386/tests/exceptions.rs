@@ -20,6 +20,7 @@ on_both_machines! {
     an_exception_that_nobody_takes_ends_the_program
     an_exception_without_a_stack_ends_the_program
     raised_exceptions_arrive_as_they_were_raised
+    a_program_sees_no_memory_of_the_kernel_and_nothing_of_the_proof
     a_fault_in_a_service_is_reported_with_frame_and_stack
     a_service_has_to_leave_the_level_and_apcs_as_they_were
     security_checks_are_vector_29_where_there_is_one
@@ -436,6 +437,31 @@ fn raised_exceptions_arrive_as_they_were_raised(boot: Boot) {
     let notes = case.run(boot, CPU);
     assert_eq!(notes[0], 0xC000_000D, "sixteen parameters are too many");
     assert_eq!(notes[RAN as usize..][..9], [1, 0xE06D_7363, 0, 0x77, 3, 1, 2, 3, 0x1234]);
+}
+
+fn a_program_sees_no_memory_of_the_kernel_and_nothing_of_the_proof(boot: Boot) {
+    let case = Case::new(&SRV2003, |p| {
+        for (index, at) in [p.profile.kernel_data, p.profile.user_unmapped].into_iter().enumerate() {
+            p.a.mov(eax, crate::nt::request::DUMP)?;
+            p.a.mov(ecx, at)?;
+            p.a.mov(edx, 4)?;
+            p.a.int(0x2D)?;
+            p.a.int3()?;
+            p.keep(index as u32)?;
+        }
+        p.end()
+    });
+    assert_eq!(case.run(boot, CPU)[..2], [0xC000_0005, 0xC000_0005]);
+    for request in [crate::nt::request::REPORT, crate::nt::request::NEXT_SET] {
+        let case = Case::new(&SRV2003, |p| {
+            p.a.mov(eax, request)?;
+            p.a.int(0x2D)?;
+            p.a.int3()
+        });
+        let (log, exit) = boot(&case.build().0, CPU);
+        assert_eq!(exit, 2, "{log}");
+        assert!(log.contains("\nunhandled 80000003 at "), "{log}");
+    }
 }
 
 fn a_service_has_to_leave_the_level_and_apcs_as_they_were(boot: Boot) {
