@@ -5,7 +5,7 @@
 //! to the previous frame is written on both paths.
 //!
 //! Left out is what nothing in this guest can ask for: virtual-8086 frames, and the #UD that NT raises in ring 3 when a fast call
-//! finds a stack that is not the thread's.
+//! finds a stack that is not the thread's: here it stops the system.
 
 use iced_x86::code_asm::{
     AsmRegister32, bl, byte_ptr, cl, cx, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs, word_ptr,
