@@ -24,8 +24,10 @@ pub(crate) fn run(core: &mut Core, blocks: &mut Blocks, limit: u64) -> Exit {
         } else if core.halted {
             core.wait(limit)
         } else if core.inhibit || core.flags.system() & flags::TF != 0 || core.has_breakpoints() {
+            // Both are set behind a load of SS only.
+            let after_ss = core.inhibit && core.shadow;
             core.inhibit = false;
-            single_step(core, blocks)
+            single_step(core, blocks, after_ss)
         } else {
             core.pause = limit.min(core.devices.next_event());
             run_blocks(core, blocks)
@@ -109,9 +111,11 @@ impl Core {
 }
 
 /// One instruction, with what may come before and after it: a breakpoint; and with EFLAGS.TF set a #DB follows, unless it was
-/// an instruction that holds it back.
-fn single_step(core: &mut Core, blocks: &mut Blocks) -> Result<(), Stop> {
-    core.instruction_breakpoint()?;
+/// an instruction that holds it back. Behind a load of SS a breakpoint does not count (SDM vol. 3, 6.8.3).
+fn single_step(core: &mut Core, blocks: &mut Blocks, after_ss: bool) -> Result<(), Stop> {
+    if !after_ss {
+        core.instruction_breakpoint()?;
+    }
     let traced = core.flags.system() & flags::TF != 0;
     let block = blocks.at_ip(core)?;
     core.block_ip = core.ip;

@@ -46,6 +46,12 @@ impl Block {
         self.put(offset, &[value as u8]);
     }
 
+    /// The dword at an offset, 0 beyond the end.
+    pub(crate) fn read(&self, offset: u32) -> u32 {
+        let bytes = self.bytes.get(offset as usize..).and_then(|bytes| bytes.first_chunk());
+        bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    }
+
     /// All bytes.
     pub(crate) fn finish(self) -> Vec<u8> {
         self.bytes

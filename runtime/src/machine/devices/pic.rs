@@ -19,6 +19,8 @@ const READ_REGISTER: u8 = 0x02;
 /// OCW2: an end of interrupt of the highest in service, or of the one in the low bits.
 const EOI: u8 = 0x20;
 const SPECIFIC_EOI: u8 = 0x60;
+/// OCW2: no operation.
+const NOTHING: u8 = 0x40;
 
 /// What the data port expects.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -117,6 +119,7 @@ impl Pic {
         match value {
             EOI => self.in_service &= self.in_service.wrapping_sub(1),
             _ if value & !7 == SPECIFIC_EOI => self.in_service &= !(1 << (value & 7)),
+            _ if value & !7 == NOTHING => {}
             _ => return Err("rotating priorities of the interrupt controller"),
         }
         Ok(())

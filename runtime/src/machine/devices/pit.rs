@@ -24,8 +24,12 @@ pub(super) struct Pit {
     start: u64,
     /// Rounds that have ended, and were told of.
     rounds: u64,
+    /// Ticks of the rounds after this one, if they are others.
+    next: Option<u64>,
     /// One round only: mode 0.
     once: bool,
+    /// The counter goes down by two, twice in a round: mode 3.
+    square: bool,
     bytes: Bytes,
     /// The low byte that was written first.
     written: Option<u8>,
@@ -49,7 +53,7 @@ impl Pit {
                     return Err("this mode of the timer");
                 }
                 let bytes = [Bytes::Low, Bytes::High, Bytes::Both][usize::from(bytes - 1)];
-                *self = Self { once, bytes, ..Self::default() };
+                *self = Self { once, square: mode & 3 == 3, bytes, ..Self::default() };
             }
             (3, _) => return Err("the timer's read-back"),
             // The other two channels drive nothing that would be here.
@@ -58,7 +62,8 @@ impl Pit {
         Ok(())
     }
 
-    /// Writes the counter's port. A count that is complete begins at once.
+    /// Writes the counter's port. A count that is complete begins at once; but where rounds follow each other, the current one
+    /// is completed. (Of mode 3 the data sheet says: the half of it.)
     pub(super) fn write(&mut self, value: u8, now: u64) {
         let count = match (self.bytes, self.written.take()) {
             (Bytes::Low, _) => u16::from(value),
@@ -69,8 +74,12 @@ impl Pit {
                 return;
             }
         };
-        self.count = if count == 0 { 0x1_0000 } else { count.into() };
-        (self.start, self.rounds) = (now, 0);
+        let count = if count == 0 { 0x1_0000 } else { count.into() };
+        if !self.once && self.count > 0 {
+            self.next = Some(count);
+        } else {
+            (self.count, self.start, self.rounds) = (count, now, 0);
+        }
     }
 
     /// Reads the counter's port.
@@ -91,8 +100,12 @@ impl Pit {
             return 0;
         }
         let ticks = now.saturating_sub(self.start) / INSTRUCTIONS;
-        // A counter that has run out goes on below zero.
-        if self.once { self.count.wrapping_sub(ticks) as u16 } else { (self.count - ticks % self.count) as u16 }
+        match (self.once, self.square) {
+            // A counter that has run out goes on below zero.
+            (true, _) => self.count.wrapping_sub(ticks) as u16,
+            (false, false) => (self.count - ticks % self.count) as u16,
+            (false, true) => (self.count - 2 * ticks % self.count) as u16,
+        }
     }
 
     /// When the current round ends; `u64::MAX` if there is none.
@@ -108,6 +121,9 @@ impl Pit {
     pub(super) fn advance(&mut self, now: u64) -> bool {
         if now < self.next_event() {
             return false;
+        }
+        if let Some(count) = self.next.take() {
+            (self.start, self.count, self.rounds) = (self.next_event(), count, 0);
         }
         self.rounds = if self.once { 1 } else { (now - self.start) / (self.count * INSTRUCTIONS) };
         true

@@ -83,9 +83,35 @@ fn the_counter_can_be_read() {
     devices.advance(50);
     assert_eq!((devices.is_pending(), devices.next_event()), (true, u64::MAX));
     assert_eq!(devices.read(0x40, 48), Some(0xFF));
+    // Mode 3 counts by two.
+    devices.write(0x43, 0x36, 0).unwrap();
+    for byte in 0x1000u16.to_le_bytes() {
+        devices.write(0x40, byte, 0).unwrap();
+    }
+    assert_eq!(both(&mut devices, 8), 0xFFE);
+    assert_eq!(both(&mut devices, 8 * 0x7FF), 2);
+    assert_eq!(both(&mut devices, 8 * 0x801), 0xFFE);
     // A count of 0 is the largest.
     periodic(&mut devices, 0, 0);
     assert_eq!(devices.next_event(), 8 << 16);
+}
+
+#[test]
+fn another_count_begins_when_the_round_is_over() {
+    let mut devices = Devices::default();
+    set_up(&mut devices);
+    periodic(&mut devices, 10, 100);
+    for byte in [3, 0] {
+        devices.write(0x40, byte, 140).unwrap();
+    }
+    assert_eq!((devices.next_event(), devices.read(0x40, 164)), (180, Some(2)));
+    devices.advance(180);
+    assert!(devices.is_pending());
+    assert_eq!((devices.acknowledge(), devices.next_event()), (0x30, 204));
+    // No operation.
+    devices.write(0x20, 0x40, 180).unwrap();
+    devices.write(0x20, 0x0B, 180).unwrap();
+    assert_eq!(devices.read(0x20, 180), Some(1), "still in service");
 }
 
 #[test]
@@ -154,6 +180,41 @@ fn sti_and_loads_of_ss_hold_an_interrupt_back_for_one_instruction() {
         world.core().retired = 100;
         assert_eq!(world.run(code), Exit::Halted);
         assert_eq!(frame(&mut world)[0], CODE + eip, "{code:02X?}");
+    }
+}
+
+#[test]
+fn a_load_of_ss_holds_back_the_next_instruction_only() {
+    // mov ss,cx; jmp +0; inc eax... The round ends with the jump, or with the load.
+    for instructions in [78, 79] {
+        let mut world = world(10);
+        world.poke(CODE, &[0x8E, 0xD1, 0xEB, 0, 0x40, 0x40, 0x40, 0x40]);
+        world.machine.set_register(Ecx, DATA_0.into());
+        world.core().retired = instructions;
+        world.core().ip = u64::from(CODE);
+        world.core().flags.set(IF);
+        assert_eq!(world.machine.run(1_000), Exit::Halted);
+        assert_eq!(frame(&mut world)[0], CODE + 4, "{instructions}");
+    }
+}
+
+#[test]
+fn sti_holds_back_an_interrupt_that_is_asked_for_right_after_it() {
+    // As the last of a page, one instruction at a time because there are breakpoints, and within a block.
+    for (what, dr7, at) in [("page", 0, CODE + 0xFFF), ("breakpoint", 0x401, CODE), ("block", 0, CODE)] {
+        // The round ends after 80 instructions.
+        for instructions in 78..82 {
+            let mut world = world(10);
+            world.poke(at, &[0xFB, 0x40, 0x40, 0x40, 0x40, 0x40, 0x40]);
+            world.core().dr[0] = u64::from(DATA);
+            world.core().dr[7] = dr7;
+            world.core().retired = instructions;
+            world.core().ip = u64::from(at);
+            assert_eq!(world.machine.run(1_000), Exit::Halted);
+            assert_eq!(world.machine.eip(), handler(0x30));
+            let eip = frame(&mut world)[0];
+            assert!(eip != at + 1, "{what}, {instructions}: {eip:x}");
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use iced_x86::IcedError;
 use iced_x86::code_asm::{
-    CodeAssembler, al, ax, cr0, cr3, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs, fword_ptr, gs, ss,
+    CodeAssembler, al, ax, cr0, cr3, cr4, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs, fword_ptr, gs,
+    ss,
 };
 
 use super::assembly::{Asm, KernelAsm, Routine};
@@ -17,6 +18,9 @@ use crate::machine::{CR0_PG, CR0_WP};
 
 /// CR0: paging, and ring 0 respects read-only pages too.
 const CR0_PG_WP: u32 = CR0_PG | CR0_WP;
+
+/// CR4: FXSAVE, FXRSTOR and with them SSE (SDM vol. 3, 2.5).
+const CR4_OSFXSR: u32 = 1 << 9;
 
 /// CPUID.1:EDX, `sysenter` and `sysexit`.
 const CPUID_SEP_BIT: u32 = feature::SEP.trailing_zeros();
@@ -226,6 +230,7 @@ fn feature_bits(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(eax, 1)?;
     k.a.cpuid()?;
     shared_page::processor_features(k)?;
+    allow_sse(k)?;
     k.a.shr(edx, CPUID_SEP_BIT)?;
     k.a.and(edx, 1)?;
     signature(k)?;
@@ -253,6 +258,19 @@ fn feature_bits(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(k.var(kernel::FAST_SYSTEM_CALL_DISABLE), 0)?;
     k.a.set_label(done)?;
     k.a.ret()
+}
+
+/// Where there is FXSAVE, the SSE instructions may be used: what the shared page tells of them is true in ring 3. CPUID.1:EDX
+/// is in EDX; ECX is used up.
+fn allow_sse(k: &mut KernelAsm<'_>) -> Asm {
+    let skip = &mut k.a.create_label();
+    k.a.test(edx, feature::FXSR)?;
+    k.a.je(*skip)?;
+    k.a.mov(ecx, cr4)?;
+    k.a.or(ecx, CR4_OSFXSR)?;
+    k.a.mov(cr4, ecx)?;
+    k.a.set_label(skip)?;
+    k.a.nop()
 }
 
 /// Splits the signature in EAX: ESI = family, EDI = model, EBX = stepping, by the rules of the SDM's CPUID page. EDX stays.

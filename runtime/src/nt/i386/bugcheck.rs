@@ -7,11 +7,11 @@
 //! stack 0 1 2 ... 15                                  of the interrupted kernel code
 //! ```
 
-use iced_x86::code_asm::{al, ax, byte_ptr, cr2, dword_ptr, eax, ebp, ebx, edi, esi, word_ptr};
+use iced_x86::code_asm::{al, ax, byte_ptr, cr2, dword_ptr, eax, ebp, ebx, ecx, edi, edx, esi, esp, word_ptr};
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;
-use super::layout::{bugcheck, eflags, kpcr, port, selector, trap_frame, tss, vector};
+use super::layout::{bugcheck, eflags, exception_record, kpcr, port, selector, status, trap_frame, tss, vector};
 use super::report::print_literal;
 
 /// Emits all of this file.
@@ -22,7 +22,26 @@ pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
     print_dwords(k)
 }
 
-/// The CPU has put the interrupted code's registers into the KTSS.
+/// What the frame of an interrupted task has of the KTSS.
+const FRAME_OF_TASK: [(u32, u32); 15] = [
+    (trap_frame::EAX, tss::EAX),
+    (trap_frame::ECX, tss::ECX),
+    (trap_frame::EDX, tss::EDX),
+    (trap_frame::EBX, tss::EBX),
+    (trap_frame::EBP, tss::EBP),
+    (trap_frame::ESI, tss::ESI),
+    (trap_frame::EDI, tss::EDI),
+    (trap_frame::SEG_GS, tss::GS),
+    (trap_frame::SEG_FS, tss::FS),
+    (trap_frame::SEG_ES, tss::ES),
+    (trap_frame::SEG_DS, tss::DS),
+    (trap_frame::EIP, tss::EIP),
+    (trap_frame::SEG_CS, tss::CS),
+    (trap_frame::EFLAGS, tss::EFLAGS),
+    (trap_frame::HARDWARE_ESP, tss::ESP),
+];
+
+/// The CPU has put the interrupted code's registers into the KTSS. EBX = vector.
 fn task_fault(k: &mut KernelAsm<'_>) -> Asm {
     let interrupted = k.profile.tss;
     k.begin(Routine::KiTrapTask)?;
@@ -38,9 +57,31 @@ fn task_fault(k: &mut KernelAsm<'_>) -> Asm {
         }
         k.a.mov(k.var(kernel::BUGCHECK + slot), eax)?;
     }
-    // Its parameters are those of the exception that could not be delivered.
+    // A frame as a trap would have made it.
+    k.a.sub(esp, trap_frame::SIZE)?;
+    k.a.mov(ebp, esp)?;
+    k.a.mov(edi, esp)?;
+    k.a.mov(ecx, trap_frame::SIZE / 4)?;
+    k.a.xor(eax, eax)?;
+    k.a.cld()?;
+    k.a.rep().stosd()?;
+    for (to, from) in FRAME_OF_TASK {
+        k.a.mov(eax, dword_ptr(interrupted + from))?;
+        k.a.mov(dword_ptr(ebp + to), eax)?;
+    }
+    k.a.movzx(eax, word_ptr(interrupted + tss::SS))?;
+    k.a.mov(dword_ptr(ebp + trap_frame::HARDWARE_SEG_SS), eax)?;
+    let nmi = &mut k.a.create_label();
+    let print = &mut k.a.create_label();
+    k.a.cmp(ebx, vector::NMI)?;
+    k.a.je(*nmi)?;
+    // The vector, and the task segment of what was interrupted.
     k.a.mov(k.var(kernel::PARAMETERS), ebx)?;
-    k.a.xor(ebp, ebp)?;
+    k.a.mov(k.var(kernel::PARAMETERS + 4), interrupted)?;
+    k.a.jmp(*print)?;
+    k.a.set_label(nmi)?;
+    k.a.mov(k.var(kernel::BUGCHECK), bugcheck::NMI_HARDWARE_FAILURE)?;
+    k.a.set_label(print)?;
     k.jmp(Routine::KeBugCheckPrint)
 }
 
@@ -52,24 +93,47 @@ fn code_and_parameters(k: &mut KernelAsm<'_>) -> Asm {
     let parameter = |k: &KernelAsm<'_>, n: u32| k.var(kernel::PARAMETERS + 4 * n);
     k.a.cmp(ebx, vector::PAGE_FAULT)?;
     k.a.jne(*not_paging)?;
-    // The address, whether it was a write, the instruction.
+    let nonpaged = &mut k.a.create_label();
     k.a.mov(eax, cr2)?;
+    k.a.mov(ecx, dword_ptr(ebp + trap_frame::ERR_CODE))?;
+    k.a.shr(ecx, 1)?;
+    k.a.and(ecx, 1)?;
+    k.a.mov(edx, dword_ptr(ebp + trap_frame::EIP))?;
+    k.a.cmp(eax, k.var(kernel::USER_PROBE_ADDRESS))?;
+    k.a.jae(*nonpaged)?;
+    // The status, the instruction, whether it was a write, the address.
+    k.a.mov(parameter(k, 0), status::ACCESS_VIOLATION)?;
+    k.a.mov(parameter(k, 1), edx)?;
+    k.a.mov(parameter(k, 2), ecx)?;
+    k.a.mov(parameter(k, 3), eax)?;
+    k.a.mov(eax, bugcheck::KMODE_EXCEPTION_NOT_HANDLED)?;
+    k.a.jmp(*known)?;
+    k.a.set_label(nonpaged)?;
+    // The address, whether it was a write, the instruction.
     k.a.mov(parameter(k, 0), eax)?;
-    k.a.mov(eax, dword_ptr(ebp + trap_frame::ERR_CODE))?;
-    k.a.shr(eax, 1)?;
-    k.a.and(eax, 1)?;
-    k.a.mov(parameter(k, 1), eax)?;
-    k.a.mov(eax, dword_ptr(ebp + trap_frame::EIP))?;
-    k.a.mov(parameter(k, 2), eax)?;
+    k.a.mov(parameter(k, 1), ecx)?;
+    k.a.mov(parameter(k, 2), edx)?;
     k.a.mov(eax, bugcheck::PAGE_FAULT_IN_NONPAGED_AREA)?;
     k.a.jmp(*known)?;
     k.a.set_label(not_paging)?;
     k.a.cmp(ebx, vector::SECURITY_CHECK)?;
     k.a.jne(*not_security)?;
-    // What is wrong, and the frame.
+    // What is wrong, the frame, and the record of the exception.
+    let field = |k: &KernelAsm<'_>, offset: u32| k.var(kernel::EXCEPTION_RECORD + offset);
     k.a.mov(eax, dword_ptr(ebp + trap_frame::ECX))?;
     k.a.mov(parameter(k, 0), eax)?;
     k.a.mov(parameter(k, 1), ebp)?;
+    k.a.mov(parameter(k, 2), k.data(kernel::EXCEPTION_RECORD))?;
+    k.a.mov(field(k, exception_record::PARAMETERS), eax)?;
+    k.a.mov(eax, dword_ptr(ebp + trap_frame::EIP))?;
+    k.a.mov(field(k, exception_record::ADDRESS), eax)?;
+    for (offset, value) in [
+        (exception_record::CODE, status::STACK_BUFFER_OVERRUN),
+        (exception_record::FLAGS, 1),
+        (exception_record::PARAMETER_COUNT, 1),
+    ] {
+        k.a.mov(field(k, offset), value)?;
+    }
     k.a.mov(eax, bugcheck::KERNEL_SECURITY_CHECK_FAILURE)?;
     k.a.jmp(*known)?;
     k.a.set_label(not_security)?;

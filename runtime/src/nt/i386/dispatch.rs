@@ -5,7 +5,7 @@
 //! to the previous frame is written on both paths.
 //!
 //! Left out is what nothing in this guest can ask for: virtual-8086 frames, and the #UD that NT raises in ring 3 when a fast call
-//! finds a stack that is not the thread's.
+//! finds a stack that is not the thread's: here it stops the system.
 
 use iced_x86::code_asm::{
     AsmRegister32, bl, byte_ptr, cl, cx, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs, word_ptr,
@@ -259,14 +259,37 @@ fn exit_checks(k: &mut KernelAsm<'_>) -> Asm {
     k.a.set_label(apcs)?;
     k.a.nop()?;
 
-    // The service's number, the level or index, and how often APCs were disabled.
+    bug_check_at_exit(k)
+}
+
+/// The parameters: the address of the service's routine, the level or index, and if it is about APCs, how often they were
+/// disabled. EDX = code, ECX = level or index, EBP = frame.
+fn bug_check_at_exit(k: &mut KernelAsm<'_>) -> Asm {
+    let thread = k.profile.thread;
+    let (unknown, level) = (&mut k.a.create_label(), &mut k.a.create_label());
     k.begin(Routine::KeBugCheckAtExit)?;
     k.a.mov(esi, dword_ptr(kpcr::CURRENT_THREAD).fs())?;
-    k.a.mov(esi, dword_ptr(esi + thread.apc_disable))?;
-    k.a.mov(edi, dword_ptr(ebp + trap_frame::EAX))?;
-    k.a.mov(k.var(kernel::PARAMETERS), edi)?;
+    // The routine's register may have been lost; the number is in the frame.
+    k.a.mov(eax, dword_ptr(ebp + trap_frame::EAX))?;
+    k.a.mov(edi, eax)?;
+    k.a.shr(edi, service_table::SHIFT)?;
+    k.a.and(edi, k.profile.table_mask)?;
+    k.a.add(edi, dword_ptr(esi + thread.service_table))?;
+    k.a.and(eax, service_table::NUMBER_MASK)?;
+    k.a.xor(ebx, ebx)?;
+    k.a.cmp(eax, dword_ptr(edi + service_table::LIMIT))?;
+    k.a.jae(*unknown)?;
+    k.a.mov(edi, dword_ptr(edi + service_table::BASE))?;
+    k.a.mov(ebx, dword_ptr(edi + eax * 4))?;
+    k.a.set_label(unknown)?;
+    k.a.mov(k.var(kernel::PARAMETERS), ebx)?;
     k.a.mov(k.var(kernel::PARAMETERS + 4), ecx)?;
-    k.a.mov(k.var(kernel::PARAMETERS + 8), esi)?;
+    k.a.xor(ebx, ebx)?;
+    k.a.cmp(edx, bugcheck::IRQL_GT_ZERO_AT_SYSTEM_SERVICE)?;
+    k.a.je(*level)?;
+    k.a.mov(ebx, dword_ptr(esi + thread.apc_disable))?;
+    k.a.set_label(level)?;
+    k.a.mov(k.var(kernel::PARAMETERS + 8), ebx)?;
     k.a.mov(eax, edx)?;
     k.a.xor(ebx, ebx)?;
     k.jmp(Routine::KeBugCheckWithFrame)

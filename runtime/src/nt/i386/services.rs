@@ -72,15 +72,19 @@ fn debug_service(k: &mut KernelAsm<'_>) -> Asm {
     // Compilers put an `int 3` behind `int 2Dh`; it is skipped.
     k.a.inc(dword_ptr(ebp + trap_frame::EIP))?;
     k.a.mov(eax, dword_ptr(ebp + trap_frame::EAX))?;
-    for (service, routine) in [
-        (request::REPORT, Routine::NtgateReport),
-        (request::NEXT_SET, Routine::NtgateNextSet),
-        (request::DUMP, Routine::NtgateDump),
-        (BREAKPOINT_PRINT, Routine::KiDebugPrint),
-    ] {
+    let session = &mut k.a.create_label();
+    k.a.cmp(k.var(kernel::PROOF), 0)?;
+    k.a.je(*session)?;
+    for (service, routine) in [(request::REPORT, Routine::NtgateReport), (request::NEXT_SET, Routine::NtgateNextSet)] {
         k.a.cmp(eax, service)?;
         k.je(routine)?;
     }
+    // The program of a session is a stranger: what only the harness may ask for is no service to it.
+    k.a.set_label(session)?;
+    k.a.cmp(eax, request::DUMP)?;
+    k.je(Routine::NtgateDump)?;
+    k.a.cmp(eax, BREAKPOINT_PRINT)?;
+    k.je(Routine::KiDebugPrint)?;
     // No debugger is there to prompt or to load symbols: the breakpoint is ring 3's own.
     k.a.dec(dword_ptr(ebp + trap_frame::EIP))?;
     k.a.mov(ebx, vector::DEBUG_SERVICE)?;
@@ -126,16 +130,38 @@ fn debug_print(k: &mut KernelAsm<'_>) -> Asm {
     k.jmp(Routine::Kei386EoiHelper)
 }
 
-/// `d` and EDX dwords from ECX on: how a program of ring 3 shows what it found. Only a program of ours asks for it, so the
-/// pointer is believed.
+/// `d` and EDX dwords from ECX on, as far as ring 3 has them: how a program shows what it found. EAX = status.
 fn dump(k: &mut KernelAsm<'_>) -> Asm {
+    let next = &mut k.a.create_label();
+    let done = &mut k.a.create_label();
     k.begin(Routine::NtgateDump)?;
     k.a.mov(dx, port::DEBUG_CONSOLE)?;
     k.a.mov(al, b'd' as u32)?;
     k.a.out(dx, al)?;
     k.a.mov(esi, dword_ptr(ebp + trap_frame::ECX))?;
     k.a.mov(ebx, dword_ptr(ebp + trap_frame::EDX))?;
-    k.call(Routine::NtgatePrintDwords)?;
+    k.a.set_label(next)?;
+    k.a.xor(eax, eax)?;
+    k.a.test(ebx, ebx)?;
+    k.a.je(*done)?;
+    k.a.dec(ebx)?;
+    k.a.push(esi)?;
+    k.a.mov(edi, k.data(kernel::SCRATCH))?;
+    k.a.mov(ecx, 4)?;
+    k.call(Routine::KiCopyFromUser)?;
+    k.a.pop(esi)?;
+    k.a.test(eax, eax)?;
+    k.a.jne(*done)?;
+    k.a.mov(al, b' ' as u32)?;
+    k.a.out(port::DEBUG_CONSOLE, al)?;
+    k.a.mov(eax, k.var(kernel::SCRATCH))?;
+    k.call(Routine::NtgatePrintHex)?;
+    k.a.add(esi, 4)?;
+    k.a.jmp(*next)?;
+    k.a.set_label(done)?;
+    k.a.mov(dword_ptr(ebp + trap_frame::EAX), eax)?;
+    k.a.mov(al, b'\n' as u32)?;
+    k.a.out(port::DEBUG_CONSOLE, al)?;
     k.jmp(Routine::Kei386EoiHelper)
 }
 

@@ -17,7 +17,7 @@
 use super::block::Block;
 use super::data::{kernel, set};
 use super::image::Builder;
-use super::layout::{PAGE, peb};
+use super::layout::{PAGE, peb, service_table};
 use super::memory::{Access, Region};
 use super::ntdll::{Dispatchers, Stubs};
 use super::profile::SystemCallWay;
@@ -114,6 +114,10 @@ pub struct Session {
     pub routines: Vec<ServiceRoutine>,
     /// What becomes of calls of win32k.
     pub gui: Gui,
+    /// What calls of win32k return when the thread cannot become a GUI thread, by number: the byte table behind
+    /// `W32pServiceTable`. 0 and below are the result, sign-extended; above, and for numbers without a byte, it is
+    /// `STATUS_INVALID_SYSTEM_SERVICE`. At most 1000h bytes.
+    pub win32k_results: Vec<u8>,
     /// The clock interrupts and counts. A log that tells of it is not the same on every machine.
     pub clock: bool,
 }
@@ -185,6 +189,20 @@ impl Builder<'_> {
         ] {
             block.dword(variable, value);
         }
+        self.data = block.finish();
+        self.win32k_results(&session.win32k_results)
+    }
+
+    /// The byte table behind the win32k services.
+    fn win32k_results(&mut self, results: &[u8]) -> Result<(), BuildError> {
+        if results.len() > service_table::MAX_SERVICES {
+            return Err(BuildError::DoesNotFit { what: "results of win32k" });
+        }
+        let table = kernel::DESCRIPTOR_TABLE_SHADOW + service_table::TEST;
+        let mut block = Block::from(std::mem::take(&mut self.data));
+        let base = block.read(table + service_table::BASE) - self.kernel.profile.kernel_data;
+        let limit = block.read(table + service_table::LIMIT);
+        block.put(base + 4 * limit, results);
         self.data = block.finish();
         Ok(())
     }

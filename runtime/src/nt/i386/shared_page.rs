@@ -18,8 +18,15 @@ const LARGE_PAGE: u32 = 0x40_0000;
 /// Programs run without execute protection unless they are the system's own (`OptIn`).
 const NX_OPT_IN: u32 = 2;
 
-/// Windows Server with terminal services for administration, for one user at a time on others.
-const SUITES: u32 = 0x110;
+/// Terminal services: for administration on servers, and since Windows XP for one user at a time.
+const SUITE_TERMINAL: u32 = 0x10;
+const SUITE_SINGLE_USER: u32 = 0x100;
+
+/// `NtProductType` of a workstation.
+const WORKSTATION: u32 = 1;
+
+/// The first build with terminal services for one user: Windows XP.
+const SINGLE_USER_SINCE: u32 = 2600;
 
 /// What CPUID's EDX tells of the features, by bit.
 const FEATURES: [(u32, u32); 5] = [
@@ -30,7 +37,8 @@ const FEATURES: [(u32, u32); 5] = [
     (feature::SSE2, processor::XMMI64),
 ];
 
-/// The page's content before the first instruction. The kernel fills in what it decides itself: the processor's features,
+/// The page's content before the first instruction. The frequency that Windows 8 has at 300h is left out: the guest has no
+/// performance counter. The kernel fills in what it decides itself: the processor's features,
 /// memory, TestRetInstruction, SystemCall, SystemCallReturn, Cookie.
 pub(crate) fn content(profile: &Profile) -> Vec<u8> {
     let mut block = Block::new(PAGE);
@@ -51,7 +59,9 @@ pub(crate) fn content(profile: &Profile) -> Vec<u8> {
     // The last address of ring 3, and the first of the kernel.
     block.dword(shared::RESERVED_1, profile.user_probe_address - 1);
     block.dword(shared::RESERVED_3, 0x8000_0000);
-    block.dword(shared::SUITE_MASK, SUITES);
+    let server = if profile.product_type == WORKSTATION { 0 } else { SUITE_TERMINAL };
+    let single = if profile.build < SINGLE_USER_SINCE { 0 } else { SUITE_SINGLE_USER };
+    block.dword(shared::SUITE_MASK, server | single);
     if profile.counts_ticks_at_320() {
         block.dword(shared::LARGE_PAGE_MINIMUM, LARGE_PAGE);
         block.dword(shared::COM_PLUS_PACKAGE, u32::MAX);

@@ -3,6 +3,9 @@
 //! Every vector has its own routine with NT's name; each builds a complete `KTRAP_FRAME`. What follows is decided
 //! once: a small service of its own (`services`), an exception of ring 3 (`exception`, in a proof `recovery`), a fault in
 //! ring 0 that was to be expected (`expected`), or a bug check.
+//!
+//! Left out is KiTrap13, which NT puts at vector 13h where the processor has SSE: it stays KiTrap0F's, as in the table that
+//! the system begins with. Nothing raises it, since CR4.OSXMMEXCPT is never set.
 
 use iced_x86::code_asm::{
     bx, byte_ptr, cx, ds, dword_ptr, eax, ebp, ebx, ecx, edi, edx, es, esi, esp, fs, gs, word_ptr,

@@ -51,6 +51,6 @@ fn packed() {
         assert_eq!(base.wrapping_add_signed((entry >> 4) as isize), routine as usize);
         assert_eq!(entry & 15, if row == 0x10 { 5 } else { 0 });
     }
-    // Nothing on the heap or the stack is as near as that.
-    assert!(packed::pack(&mut Box::new([0; 0x11])).is_err());
+    // The stack is at the other end of the address space; the heap may be right behind the program.
+    assert!(packed::pack(&mut [0; 0x11]).is_err());
 }

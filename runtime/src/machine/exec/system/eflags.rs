@@ -5,7 +5,7 @@ use iced_x86::{Code, Instruction};
 use super::super::super::core::Core;
 use super::super::super::fault::{Flow, Stop};
 use super::super::super::flags;
-use super::super::super::op::{After, Op, run};
+use super::super::super::op::{After, Op, Run, run, step};
 use super::super::super::width::Width;
 
 /// What `POPF` and `IRET` can change at all. RF is not among them; `IRET` takes care of it (`breakpoint`). VIF
@@ -66,18 +66,21 @@ fn cli(core: &mut Core, _: &Op) -> Flow {
     Ok(())
 }
 
-/// `STI`: where it changes something, interrupts wait for one more instruction.
-fn sti(core: &mut Core, _: &Op) -> Flow {
-    allow_interrupt_flag(core)?;
-    if core.flags.system() & flags::IF != 0 {
-        return Ok(());
-    }
-    core.flags.change_system(0, flags::IF);
-    if core.devices.is_pending() {
-        (core.inhibit, core.pause) = (true, 0);
-        return Err(Stop::Leave);
-    }
-    Ok(())
+/// `STI`: where it changes something, interrupts wait for one more instruction. Nothing comes within a block, so there the
+/// next instruction is safe by itself; behind the last one, the run loop has to know.
+fn sti(core: &mut Core, op: &Op, rest: &[Op]) -> Flow {
+    step(core, op, rest, |core, _| {
+        allow_interrupt_flag(core)?;
+        if core.flags.system() & flags::IF != 0 {
+            return Ok(());
+        }
+        core.flags.change_system(0, flags::IF);
+        if rest.is_empty() || core.devices.is_pending() {
+            (core.inhibit, core.shadow, core.pause) = (true, false, 0);
+            return Err(Stop::Leave);
+        }
+        Ok(())
+    })
 }
 
 pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
@@ -93,7 +96,7 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
         Code::Popfd => run!(popf::<u32>),
         Code::Popfq => run!(popf::<u64>),
         Code::Cli => run!(cli),
-        Code::Sti => run!(sti),
+        Code::Sti => sti as Run,
         _ => return None,
     };
     Some(after)

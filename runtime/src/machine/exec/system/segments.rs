@@ -38,14 +38,13 @@ fn load_mem(core: &mut Core, op: &Op) -> Flow {
 #[inline(always)]
 fn load(core: &mut Core, register: u8, selector: u16) -> Flow {
     core.load_segment(register, Selector(selector))?;
-    core.shadow |= register == seg::SS;
-    core.inhibit |= register == seg::SS;
+    (core.shadow, core.inhibit) = (register == seg::SS, register == seg::SS);
     Ok(())
 }
 
-/// The rest of the block was decoded for segments of `mode`.
+/// The rest of the block was decoded for segments of `mode`; and the run loop has to see what waits for one instruction.
 fn unless_changed(core: &Core, mode: u8) -> Flow {
-    if core.mode() == mode { Ok(()) } else { Err(Stop::Leave) }
+    if core.mode() == mode && !core.inhibit { Ok(()) } else { Err(Stop::Leave) }
 }
 
 fn push<W: Width>(core: &mut Core, op: &Op) -> Flow {
@@ -91,6 +90,11 @@ fn lower_read(instruction: &Instruction, op: &mut Op) -> Option<After> {
     Some(After::Next)
 }
 
+/// A load of SS ends the block: no interrupt comes before the next instruction, and no breakpoint on it counts.
+fn after_load(register: u8) -> After {
+    if register == seg::SS { After::Ends } else { After::Next }
+}
+
 fn lower_load(instruction: &Instruction, op: &mut Op) -> Option<After> {
     op.r1 = segment(instruction.op0_register());
     if op.r1 == seg::CS {
@@ -104,7 +108,7 @@ fn lower_load(instruction: &Instruction, op: &mut Op) -> Option<After> {
         op.r2 = gpr(instruction.op1_register())?;
         op.run = run!(load_reg);
     }
-    Some(After::Next)
+    Some(after_load(op.r1))
 }
 
 fn lower_far_pointer(instruction: &Instruction, op: &mut Op) -> Option<After> {
@@ -152,12 +156,12 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
         Code::Popw_ES | Code::Popw_SS | Code::Popw_DS | Code::Popw_FS | Code::Popw_GS => {
             op.r1 = segment(instruction.op0_register());
             op.run = run!(pop::<u16>);
-            Some(After::Next)
+            Some(after_load(op.r1))
         }
         Code::Popd_ES | Code::Popd_SS | Code::Popd_DS | Code::Popd_FS | Code::Popd_GS => {
             op.r1 = segment(instruction.op0_register());
             op.run = run!(pop::<u32>);
-            Some(After::Next)
+            Some(after_load(op.r1))
         }
         _ => match instruction.mnemonic() {
             Mnemonic::Les | Mnemonic::Lds | Mnemonic::Lss | Mnemonic::Lfs | Mnemonic::Lgs => {

@@ -59,7 +59,7 @@ pub mod status {
 pub mod bugcheck {
     /// `APC_INDEX_MISMATCH`: APCs are still disabled at the end of a system call.
     pub const APC_INDEX_MISMATCH: u32 = 0x01;
-    /// `KMODE_EXCEPTION_NOT_HANDLED`: an exception in the kernel, or an assertion of the guest itself failed.
+    /// `KMODE_EXCEPTION_NOT_HANDLED`: the kernel used an address that is not the kernel's, as a null pointer is.
     pub const KMODE_EXCEPTION_NOT_HANDLED: u32 = 0x1E;
     /// `IRQL_GT_ZERO_AT_SYSTEM_SERVICE`: the interrupt level is raised at the end of a system call.
     pub const IRQL_GT_ZERO_AT_SYSTEM_SERVICE: u32 = 0x4A;
@@ -69,6 +69,8 @@ pub mod bugcheck {
     pub const UNSUPPORTED_PROCESSOR: u32 = 0x5D;
     /// `UNEXPECTED_KERNEL_MODE_TRAP`.
     pub const UNEXPECTED_KERNEL_MODE_TRAP: u32 = 0x7F;
+    /// `NMI_HARDWARE_FAILURE`.
+    pub const NMI_HARDWARE_FAILURE: u32 = 0x80;
     /// `KERNEL_SECURITY_CHECK_FAILURE`.
     pub const KERNEL_SECURITY_CHECK_FAILURE: u32 = 0x139;
 }

@@ -102,8 +102,22 @@ pub mod tss {
     pub const EIP: u32 = 0x20;
     /// Flags.
     pub const EFLAGS: u32 = 0x24;
+    /// EAX.
+    pub const EAX: u32 = 0x28;
+    /// ECX.
+    pub const ECX: u32 = 0x2C;
+    /// EDX.
+    pub const EDX: u32 = 0x30;
+    /// EBX.
+    pub const EBX: u32 = 0x34;
     /// Stack pointer.
     pub const ESP: u32 = 0x38;
+    /// EBP.
+    pub const EBP: u32 = 0x3C;
+    /// ESI.
+    pub const ESI: u32 = 0x40;
+    /// EDI.
+    pub const EDI: u32 = 0x44;
     /// ES.
     pub const ES: u32 = 0x48;
     /// CS.
@@ -114,6 +128,8 @@ pub mod tss {
     pub const DS: u32 = 0x54;
     /// FS.
     pub const FS: u32 = 0x58;
+    /// GS.
+    pub const GS: u32 = 0x5C;
     /// Offset of the I/O permission map; the size of the structure when no map is active.
     pub const IO_MAP_BASE: u32 = 0x66;
     /// Size of the architectural part; also the limit NT gives to the double-fault and NMI task segments.

@@ -72,7 +72,7 @@ pub const TRACE_LOGGING: u32 = 0x2F0;
 /// A `ret` instruction.
 pub const TEST_RET_INSTRUCTION: u32 = 0x2F8;
 /// Address of the routine that enters the kernel; before Windows XP SP2 its code starts here. Windows 8 has the frequency of
-/// the performance counter here.
+/// the performance counter here, the guest zero.
 pub const SYSTEM_CALL: u32 = 0x300;
 /// Where KiFastCallEntry's caller goes on; before Windows XP SP2 the `ret` after `sysenter`.
 pub const SYSTEM_CALL_RETURN: u32 = 0x304;

@@ -1,7 +1,7 @@
 //! Which system the guest is: its addresses, the structure offsets that only its version has, and the few things that its
 //! kernel did in another way.
 //!
-//! One file a system, oldest first; [`Profile::ALL`] has them all. Addresses are those of the system where a public source
+//! One file a system; [`Profile::ALL`] has them all. Addresses are those of the system where a public source
 //! shows them, else such as it used. They are data, not contract: a kernel's routines are not where the system had them.
 //!
 //! The offsets of `KTHREAD` are in public headers: Windows 2000 in `w2k_def.h` of Schreiber's "Undocumented Windows 2000
@@ -222,7 +222,8 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// All profiles, oldest system first.
+    /// All profiles, about in the order of the systems: Server 2003, though with its first service pack younger than Windows XP
+    /// SP2, comes before it, as the one that stands for their common shape.
     pub const ALL: [&'static Self; 8] = [&NT4, &WIN2000, &WINXP, &SRV2003, &WINXP_SP2, &WIN7, &WIN8, &REACTOS];
 
     /// The profile of this name.
@@ -231,7 +232,7 @@ impl Profile {
         Self::ALL.into_iter().find(|profile| profile.name == name)
     }
 
-    /// The profile of the first system whose ntdll had stubs of this shape: `None` for shapes of another architecture.
+    /// The first profile of [`ALL`](Self::ALL) whose ntdll had stubs of this shape: `None` for shapes of another architecture.
     ///
     /// The kernel's own shape is that of every system; Server 2003 stands for them all.
     #[must_use]
@@ -254,7 +255,7 @@ impl Profile {
         !matches!(self.way, SystemCallWay::Interrupt)
     }
 
-    /// Whether SharedUserData+300h belongs to the system call; Windows 8 has a frequency there.
+    /// Whether SharedUserData+300h belongs to the system call; Windows 8 has a frequency there, the guest zero.
     #[must_use]
     pub const fn has_shared_system_call(&self) -> bool {
         matches!(self.way, SystemCallWay::SharedCode | SystemCallWay::SharedPointer)

@@ -2,7 +2,7 @@
 
 use ntgate_gen::Shape;
 
-use super::{COMMON, Profile, THREAD_XP, Vector2c};
+use super::{COMMON, CallbackReturn, Profile, THREAD_XP, Vector2c};
 
 /// Windows XP (5.1) since service pack 2: SharedUserData has a pointer. The addresses of ntdll are those of service pack 3,
 /// where many published debugger sessions show KiFastSystemCallRet at 7C90E514h and ZwClose at 7C90CFEEh.
@@ -13,6 +13,7 @@ pub const WINXP_SP2: Profile = Profile {
     build: 2600,
     shapes: &[Shape::SharedEdx],
     table_mask: 0x30,
+    callback_return: CallbackReturn::Interrupt,
     vector_2c: Vector2c::EventPair,
     thread: THREAD_XP,
     gdt: 0x8003_F000,

@@ -298,7 +298,7 @@ fn faults_in_ring_0_stop_the_machine(boot: Boot) {
     let last = log.lines().last().expect("there is a line");
     let eip = image.sets[1].stub_addresses[1];
     let stack = image.sets[1].esp_before - 2 * 4 - 4;
-    assert_eq!(last, format!("bugcheck 00000050 0000000e 00000000 {eip:08x} 00001234 {stack:08x} 00000008 000002d7"));
+    assert_eq!(last, format!("bugcheck 0000001e 0000000e 00000000 {eip:08x} 00001234 {stack:08x} 00000008 000002d7"));
 
     // A stack pointer into nowhere: the fault's own frame can't be pushed.
     let stub = &mut broken.sets[1].stubs[1];

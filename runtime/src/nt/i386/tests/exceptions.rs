@@ -1,11 +1,11 @@
 //! Exceptions of ring 3 in a session, and the end of a kernel.
 
 use iced_x86::IcedError;
-use iced_x86::code_asm::{byte_ptr, dword_ptr, eax, ebp, ebx, ecx, edi, edx, esi, esp};
+use iced_x86::code_asm::{dword_ptr, eax, ebp, ebx, ecx, edi, edx, esi, esp};
 
 use super::boots::{Boot, bundled, code, qemu, records};
 use super::profile::Vector29;
-use super::session::{CPU, Case, Program, dwords, notes};
+use super::session::{CPU, Case, Program, notes};
 use super::*;
 use crate::nt::layout::{exception_record as record, user_context as context};
 use crate::nt::record::fact;
@@ -20,8 +20,7 @@ on_both_machines! {
     an_exception_that_nobody_takes_ends_the_program
     an_exception_without_a_stack_ends_the_program
     raised_exceptions_arrive_as_they_were_raised
-    a_fault_in_a_service_is_reported_with_frame_and_stack
-    a_service_has_to_leave_the_level_and_apcs_as_they_were
+    a_program_sees_no_memory_of_the_kernel_and_nothing_of_the_proof
     security_checks_are_vector_29_where_there_is_one
     the_old_vector_2c_belongs_to_event_pairs
 }
@@ -438,80 +437,27 @@ fn raised_exceptions_arrive_as_they_were_raised(boot: Boot) {
     assert_eq!(notes[RAN as usize..][..9], [1, 0xE06D_7363, 0, 0x77, 3, 1, 2, 3, 0x1234]);
 }
 
-fn a_service_has_to_leave_the_level_and_apcs_as_they_were(boot: Boot) {
-    for profile in Profile::ALL {
-        let thread = profile.thread;
-        for (way, code, parameters) in [(0, 0x4A, [6, 2, 0]), (1, 1, [6, 0, 0xFFFF_FFFF]), (2, 1, [6, 1, 0])] {
-            let case = Case::new(profile, |p| {
-                p.call("NtTest", &[0, 0])?;
-                p.keep(0)?;
-                p.end()
-            })
-            .service("NtTest", |a, _| {
-                a.mov(ecx, dword_ptr(layout::kpcr::CURRENT_THREAD).fs())?;
-                match way {
-                    0 => a.mov(byte_ptr(layout::kpcr::IRQL).fs(), 2)?,
-                    1 => a.dec(dword_ptr(ecx + thread.apc_disable))?,
-                    _ => a.mov(byte_ptr(ecx + thread.apc_state_index), 1)?,
-                }
-                a.mov(eax, 0x66)?;
-                a.ret_1(8)
-            });
-            let (log, exit) = boot(&case.build().0, CPU);
-            if !profile.checks_exit {
-                assert_eq!((exit, notes(&log)[0]), (0, 0x66), "{}", profile.name);
-                continue;
-            }
-            assert_eq!((exit, dwords(&log, "bugcheck")[0]), (1, code), "{}: {log}", profile.name);
-            assert_eq!(dwords(&log, "parameters")[..3], parameters, "{}", profile.name);
-            assert_eq!(dwords(&log, "trap")[0x6C / 4], 0x1B, "{}: ring 3's frame", profile.name);
+fn a_program_sees_no_memory_of_the_kernel_and_nothing_of_the_proof(boot: Boot) {
+    let case = Case::new(&SRV2003, |p| {
+        for (index, at) in [p.profile.kernel_data, p.profile.user_unmapped].into_iter().enumerate() {
+            p.a.mov(eax, crate::nt::request::DUMP)?;
+            p.a.mov(ecx, at)?;
+            p.a.mov(edx, 4)?;
+            p.a.int(0x2D)?;
+            p.a.int3()?;
+            p.keep(index as u32)?;
         }
+        p.end()
+    });
+    assert_eq!(case.run(boot, CPU)[..2], [0xC000_0005, 0xC000_0005]);
+    for request in [crate::nt::request::REPORT, crate::nt::request::NEXT_SET] {
+        let case = Case::new(&SRV2003, |p| {
+            p.a.mov(eax, request)?;
+            p.a.int(0x2D)?;
+            p.a.int3()
+        });
+        let (log, exit) = boot(&case.build().0, CPU);
+        assert_eq!(exit, 2, "{log}");
+        assert!(log.contains("\nunhandled 80000003 at "), "{log}");
     }
-}
-
-fn a_fault_in_a_service_is_reported_with_frame_and_stack(boot: Boot) {
-    let case = Case::new(&SRV2003, |p| p.call("NtTest", &[0x11, 0x22]));
-    // A write through a pointer into nowhere, with something to see on the stack.
-    let case = case.service("NtTest", |a, _| {
-        a.mov(ebx, 0xC000_2000u32)?;
-        a.push(0x5555)?;
-        a.mov(byte_ptr(ebx), 1)
-    });
-    let (image, _) = case.build();
-    let (log, exit) = boot(&image, CPU);
-    assert_eq!(exit, 1, "{log}");
-    let routine = address(&image, "nt!NtTest");
-    let eip = routine + 10;
-    let bugcheck = dwords(&log, "bugcheck");
-    assert_eq!(bugcheck[..5], [0x50, 0xE, 2, eip, 0xC000_2000]);
-    assert_eq!(dwords(&log, "parameters"), [0xC000_2000, 1, eip, 0]);
-    let trap = dwords(&log, "trap");
-    assert_eq!(trap.len(), 35);
-    assert_eq!((trap[0x68 / 4], trap[0x6C / 4], trap[0x5C / 4]), (eip, 8, 0xC000_2000));
-    let stack = dwords(&log, "stack");
-    // What was pushed, the return into the dispatcher, the two arguments, and then the frame of ring 3.
-    assert_eq!((stack[0], stack[2], stack[3]), (0x5555, 0x11, 0x22));
-    assert_eq!(stack.len(), 16);
-    assert_eq!(bugcheck[5], SRV2003.base_frame() - 0x10);
-
-    // A double fault has no frame, but it is told of too.
-    let case = case.service("NtTest", |a, _| {
-        a.mov(esp, 0xA000_0000u32)?;
-        a.push(eax)
-    });
-    let (log, exit) = boot(&case.build().0, CPU);
-    assert_eq!(exit, 1, "{log}");
-    assert_eq!(dwords(&log, "bugcheck")[..2], [0x7F, 8]);
-    assert_eq!(dwords(&log, "parameters"), [8, 0, 0, 0]);
-    assert!(!log.contains("\ntrap "));
-
-    // int 29h in the kernel has a code of its own.
-    let case = Case { profile: &profile::WIN8, ..case };
-    let case = case.service("NtTest", |a, _| {
-        a.mov(ecx, 5)?;
-        a.int(0x29)
-    });
-    let (log, exit) = boot(&case.build().0, CPU);
-    assert_eq!(exit, 1, "{log}");
-    assert_eq!((dwords(&log, "bugcheck")[0], dwords(&log, "parameters")[0]), (0x139, 5));
 }

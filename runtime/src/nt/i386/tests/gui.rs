@@ -11,6 +11,7 @@ on_both_machines! {
     the_first_call_of_win32k_converts_the_thread
     a_thread_that_cannot_be_converted_gets_a_status
     a_thread_is_not_converted_in_a_callback
+    a_failed_conversion_returns_what_the_byte_table_says
     callbacks_of_a_gui_thread_have_more_room
     gathered_drawing_calls_go_before_a_call_of_win32k
 }
@@ -106,6 +107,30 @@ fn a_thread_that_cannot_be_converted_gets_a_status(boot: Boot) {
             let stack = SRV2003.user_stack;
             assert_eq!(notes[..5], [0xC000_001C, 0xC000_001C, stack, 0xB2, SRV2003.initial_stack], "{gui:?}");
         }
+    }
+}
+
+fn a_failed_conversion_returns_what_the_byte_table_says(boot: Boot) {
+    for (gui, list) in [(Gui::None, SERVICES.to_owned()), (Gui::Available, list())] {
+        let first = if gui == Gui::None { 0x1000 } else { 0x1003 };
+        let mut case = Case::new(&SRV2003, |p| {
+            if gui != Gui::None {
+                p.call("NtUserC", &[])?;
+            }
+            for index in 0..5 {
+                p.a.mov(eax, first + index)?;
+                p.a.mov(iced_x86::code_asm::edx, esp)?;
+                p.a.int(0x2E)?;
+                p.keep(index)?;
+            }
+            p.end()
+        });
+        case.list = &list;
+        case.session.gui = gui;
+        case.session.win32k_results = vec![0xFF; (first - 0x1000) as usize];
+        case.session.win32k_results.extend([0, 0xFF, 1, 0x80]);
+        let notes = case.run(boot, CPU);
+        assert_eq!(notes[..5], [0, u32::MAX, 0xC000_001C, 0xFFFF_FF80, 0xC000_001C], "{gui:?}");
     }
 }
 

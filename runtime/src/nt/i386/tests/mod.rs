@@ -15,6 +15,7 @@ macro_rules! on_both_machines {
 
 mod apcs;
 mod boots;
+mod bugchecks;
 mod callbacks;
 mod exceptions;
 mod frames;

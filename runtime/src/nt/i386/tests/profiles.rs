@@ -25,6 +25,58 @@ fn profiles_have_names_of_their_own() {
     assert_eq!(names, ["nt4", "win2000", "winxp", "srv2003", "winxp-sp2", "win7", "win8", "reactos"]);
 }
 
+/// What public sources say of each system, beside what the profiles have. The gate of 29h is DPL 3 since Windows 8 and in
+/// ReactOS; 2Bh is the callback's way back, and 2Ch an event pair's, before Server 2003.
+#[test]
+fn systems_differ_as_they_did() {
+    use super::super::profile::{CallbackReturn, SystemCallWay, Vector2c, Vector29};
+    use SystemCallWay::{Interrupt, SharedCode, SharedPointer, Sysenter};
+    for (name, way, mask, is_old, vector_29) in [
+        ("nt4", Interrupt, 0x30, true, Vector29::Reserved),
+        ("win2000", Interrupt, 0x30, true, Vector29::Reserved),
+        ("winxp", SharedCode, 0x30, true, Vector29::Reserved),
+        ("winxp-sp2", SharedPointer, 0x30, true, Vector29::Reserved),
+        ("srv2003", SharedPointer, 0x10, false, Vector29::Reserved),
+        ("win7", SharedPointer, 0x10, false, Vector29::Reserved),
+        ("win8", Sysenter, 0x10, false, Vector29::FailFast),
+        ("reactos", SharedPointer, 0x10, false, Vector29::Exception),
+    ] {
+        let profile = Profile::by_name(name).expect("it is a profile");
+        assert_eq!((profile.way, profile.table_mask, profile.vector_29), (way, mask, vector_29), "{name}");
+        assert_eq!(profile.callback_return == CallbackReturn::Interrupt, is_old, "{name}");
+        assert_eq!(profile.vector_2c == Vector2c::EventPair, is_old, "{name}");
+        assert_eq!(profile.checks_exit, matches!(name, "win7" | "win8"), "{name}");
+    }
+}
+
+/// ReactOS `sdk/include/ndk/tests/win2003_x86.c`, `win7_x86.c` and `win8_x86.c`; for XP what debuggers show, for Windows 2000
+/// `w2k_def.h`. Windows 8 has no callback stack.
+#[test]
+fn threads_have_the_published_offsets() {
+    for (name, offsets) in [
+        ("win2000", [0x2C, 0x18, 0xDC, 0x128, 0x134, 0x120, 0x20]),
+        ("winxp", [0x2C, 0x18, 0xE0, 0x134, 0x140, 0x12C, 0x20]),
+        ("winxp-sp2", [0x2C, 0x18, 0xE0, 0x134, 0x140, 0x12C, 0x20]),
+        ("srv2003", [0x03, 0x18, 0x118, 0x110, 0xD7, 0x114, 0x74]),
+        ("reactos", [0x03, 0x18, 0x118, 0x110, 0xD7, 0x114, 0x74]),
+        ("win7", [0x03, 0x28, 0xBC, 0x128, 0x13A, 0x130, 0x88]),
+        ("win8", [0x03, 0x20, 0x3C, 0x6C, 0x15A, 0x1E8, 0xA8]),
+    ] {
+        let t = Profile::by_name(name).expect("it is a profile").thread;
+        let seen =
+            [t.debug_active, t.initial_stack, t.service_table, t.trap_frame, t.previous_mode, t.callback_stack, t.teb];
+        assert_eq!(seen, offsets, "{name}");
+    }
+    for (name, offsets) in [
+        ("srv2003", [0x5E, 0x70, 0x11C, 0x3E]),
+        ("win7", [0x3A, 0x84, 0x134, 0x56]),
+        ("win8", [0x56, 0x13C, 0x166, 0x86]),
+    ] {
+        let t = Profile::by_name(name).expect("it is a profile").thread;
+        assert_eq!([t.alerted, t.apc_disable, t.apc_state_index, t.user_apc_pending], offsets, "{name}");
+    }
+}
+
 #[test]
 fn fields_of_a_thread_do_not_overlap() {
     for profile in Profile::ALL {

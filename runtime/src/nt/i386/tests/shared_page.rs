@@ -14,6 +14,7 @@ on_both_machines! {
     the_clock_counts_while_a_service_runs
     calls_and_interrupts_do_not_get_into_each_others_way
     without_a_clock_no_time_passes
+    ring_3_can_use_what_the_page_promises
 }
 
 /// The dwords from 7FFE0000h to 340h.
@@ -67,6 +68,14 @@ fn the_page_has_what_the_system_has(boot: Boot) {
         // CMPXCHG8B and RDTSC; no PAE in use.
         let features: Vec<u8> = page[0x9D..0xAD].iter().flat_map(|dword| dword.to_le_bytes()).collect();
         assert_eq!((features[2], features[8], features[9]), (1, 1, 0), "{name}");
+        // A Pentium II has no SSE. The bundled machine does not have MMX either, which is for the test below.
+        assert_eq!((features[6], features[10], features[3] & !1), (0, 0, 0), "{name}");
+        let suites = match profile.name {
+            "nt4" | "win2000" => 0,
+            "srv2003" | "reactos" => 0x110,
+            _ => 0x100,
+        };
+        assert_eq!(at(0x2D0), suites, "{name}");
         assert!(at(0x2E8) >= 0x800, "{name}: pages of memory");
         let (call, back) = match profile.way {
             profile::SystemCallWay::SharedPointer => (profile.fast_system_call, profile.fast_system_call_ret()),
@@ -78,6 +87,27 @@ fn the_page_has_what_the_system_has(boot: Boot) {
             let page = self::page(boot, profile, "pentium");
             assert_eq!((page[0xC0], page[0xC1]), (profile.int_system_call, 0), "{name}");
         }
+    }
+}
+
+fn ring_3_can_use_what_the_page_promises(boot: Boot) {
+    for profile in [&SRV2003, &profile::WIN8] {
+        let case = Case::new(profile, |p| {
+            let features = p.profile.shared_user + shared::PROCESSOR_FEATURES;
+            // paddd mm0,mm0; xorps xmm0,xmm0; xorpd xmm0,xmm0.
+            for (index, code) in
+                [(3, &[0x0F, 0xFE, 0xC0][..]), (6, &[0x0F, 0x57, 0xC0]), (10, &[0x66, 0x0F, 0x57, 0xC0])]
+            {
+                let skip = &mut p.a.create_label();
+                p.a.cmp(byte_ptr(features + index), 0)?;
+                p.a.je(*skip)?;
+                p.a.db(code)?;
+                p.a.set_label(skip)?;
+                p.a.nop()?;
+            }
+            p.end()
+        });
+        case.run(boot, "core2");
     }
 }
 
