@@ -131,7 +131,10 @@ fn no_output_takes_the_place_of_another_or_of_the_list() {
     fs::create_dir(directory.path().join("sub")).expect("it is made");
     let base = || Builder::new(&list).arch(Arch::I386).out_dir(directory.path()).emit(Format::Gas);
     for (builder, message) in [
-        (base().emit(Format::Masm).emit(Format::Nasm), "DIR/two.asm is another output too; give the output another name"),
+        (
+            base().emit(Format::Masm).emit(Format::Nasm),
+            "DIR/two.asm is another output too; give the output another name",
+        ),
         (base().emit_to(Format::Bin, "sub/../two.s"), "DIR/sub/../two.s is another output too"),
         (base().emit(Format::List), "DIR/two.lst is the list itself; give the output another name"),
         (base().emit_to(Format::Bin, "sub/../two.lst"), "DIR/sub/../two.lst is the list itself"),
