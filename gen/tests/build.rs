@@ -122,3 +122,40 @@ fn what_only_cargo_knows_must_be_said_elsewhere() {
     assert!(built.is_err());
     assert!(text.contains("OUT_DIR is not set: call this in a build script, or say"), "{text}");
 }
+
+#[test]
+fn no_output_takes_the_place_of_another_or_of_the_list() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let list = directory.path().join("two.lst");
+    fs::write(&list, LIST).expect("it is written");
+    fs::create_dir(directory.path().join("sub")).expect("it is made");
+    let base = || Builder::new(&list).arch(Arch::I386).out_dir(directory.path()).emit(Format::Gas);
+    for (builder, message) in [
+        (
+            base().emit(Format::Masm).emit(Format::Nasm),
+            "DIR/two.asm is another output too; give the output another name",
+        ),
+        (base().emit_to(Format::Bin, "sub/../two.s"), "DIR/sub/../two.s is another output too"),
+        (base().emit(Format::List), "DIR/two.lst is the list itself; give the output another name"),
+        (base().emit_to(Format::Bin, "sub/../two.lst"), "DIR/sub/../two.lst is the list itself"),
+    ] {
+        let (built, text) = told(&builder, directory.path());
+        assert!(!built.expect_err(message).is_io());
+        assert!(text.contains(&format!("\ncargo::error={message}")), "{text}");
+        assert_eq!(fs::read(&list).expect("it is there"), LIST);
+        assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 2, "{message}");
+    }
+    let builder = base().emit(Format::Masm).emit_to(Format::Nasm, "two.nasm");
+    assert_eq!(builder.run_to(&mut Vec::new()).expect("all is well").outputs.len(), 3);
+}
+
+#[test]
+fn of_many_outputs_all_are_written_or_none() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let list = directory.path().join("two.lst");
+    fs::write(&list, LIST).expect("it is written");
+    let builder = Builder::new(&list).arch(Arch::I386).out_dir(directory.path());
+    let builder = builder.emit(Format::Gas).emit_to(Format::Bin, "no/such/out.bin");
+    assert!(builder.run_to(&mut Vec::new()).expect_err("the second cannot be written").is_io());
+    assert_eq!(fs::read_dir(directory.path()).expect("it is there").count(), 1);
+}

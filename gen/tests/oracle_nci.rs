@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use tools::{lists, run, write};
 
-/// Every count that fits, a hundred services, so that numbers are of more than one byte.
+/// Counts from 0 to 19, and 300 services, so that numbers are of more than one byte.
 fn gui() -> ServiceList {
     let lines: String = (0..300).map(|index| format!("NtGdi{index} {}\n", index % 20)).collect();
     read_list("w32ksvc.db", lines.as_bytes()).unwrap_or_else(|diagnostics| panic!("{diagnostics}")).list

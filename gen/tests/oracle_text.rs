@@ -164,9 +164,10 @@ fn rustc_makes_our_bytes() {
             Arch::I386 => ("i686-unknown-linux-gnu", -4),
             _ => ("x86_64-unknown-linux-gnu", 0),
         };
-        // Of i386 only where somebody has installed it: `rustup target add i686-unknown-linux-gnu`.
+        // Of i386 only where somebody has installed it: `rustup target add i686-unknown-linux-gnu`. `.ci/run` demands it.
         if !has_target(target) {
-            assert_ne!(shape.arch(), Arch::Amd64, "{target} is not there");
+            let is_needed = shape.arch() == Arch::Amd64 || std::env::var_os("NTGATE_NEED_I386").is_some();
+            assert!(!is_needed, "{target} is not there");
             continue;
         }
         for (list, (asked, made)) in [&default, &stress, &typed()].into_iter().zip(ENCODINGS) {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::cargo::Directives;
 use super::error::lines;
-use super::{Error, target, write_if_changed};
+use super::write::{is_same_file, write_each_if_changed};
+use super::{Error, target};
 use crate::check::read_list;
 use crate::emit::{Format, Options, emit};
 use crate::model::Arch;
@@ -84,6 +85,7 @@ impl Builder {
     }
 
     /// An output. It gets the list's name with the format's usual extension, `sysfuncs.s`; may be called more than once.
+    /// Formats that share an extension, and one that has the list's, need [`emit_to`](Self::emit_to).
     pub fn emit(mut self, format: Format) -> Self {
         self.outputs.push(Wanted::Output(format, None));
         self
@@ -107,8 +109,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// If the list cannot be read or has mistakes, if an output cannot be made of it or cannot be written, or if the
-    /// target is not known. Cargo has been told, line for line, with `cargo::error`, and the build fails whatever the
+    /// If the list cannot be read or has mistakes, if an output cannot be made of it or cannot be written, if two outputs
+    /// are one file or one is the list, or if the target is not known. Cargo has been told, line for line, with `cargo::error`, and the build fails whatever the
     /// script does with the error.
     pub fn run(&self) -> Result<Built, Error> {
         self.run_to(&mut io::stdout().lock())
@@ -151,16 +153,28 @@ impl Builder {
             made.push((directory.join(name), bytes));
         }
         fs::create_dir_all(&directory).map_err(|error| Error::file("make", &directory, error))?;
-        let mut outputs = Vec::with_capacity(made.len());
-        for (path, bytes) in made {
-            let changed = write_if_changed(&path, &bytes).map_err(|error| Error::file("write", &path, error))?;
-            outputs.push(Output { path, changed });
-        }
+        self.check_paths(&made)?;
+        let files: Vec<_> = made.iter().map(|(path, bytes)| (path.as_path(), bytes.as_slice())).collect();
+        let changed = write_each_if_changed(&files).map_err(|(path, error)| Error::file("write", &path, error))?;
+        let outputs = made.into_iter().zip(changed).map(|((path, _), changed)| Output { path, changed }).collect();
         #[cfg(feature = "object")]
         if self.outputs.iter().any(|wanted| matches!(wanted, Wanted::Link)) {
             cargo.link(&directory, &self.library())?;
         }
         Ok(Built { outputs })
+    }
+
+    /// Outputs are files of their own: none takes another's place, nor the list's. The directory is there.
+    fn check_paths(&self, made: &[(PathBuf, Vec<u8>)]) -> Result<(), Error> {
+        for (index, (path, _)) in made.iter().enumerate() {
+            if is_same_file(path, &self.list) {
+                return Err(Error::same_file(path, "the list itself"));
+            }
+            if made[..index].iter().any(|(other, _)| is_same_file(path, other)) {
+                return Err(Error::same_file(path, "another output too"));
+            }
+        }
+        Ok(())
     }
 
     /// The format and the name of an output.

@@ -21,7 +21,7 @@ enum Kind {
     Emit { list: PathBuf, error: emit::Error },
     /// A file or directory cannot be used: what for, its name, why.
     File { verb: &'static str, path: PathBuf, error: io::Error },
-    /// Something was not said, and cannot be found out.
+    /// Something was not said and cannot be found out, or was said and cannot be meant.
     Unknown(String),
 }
 
@@ -36,6 +36,11 @@ impl Error {
 
     pub(super) fn file(verb: &'static str, path: &Path, error: io::Error) -> Self {
         Self { kind: Kind::File { verb, path: path.to_owned(), error } }
+    }
+
+    /// An output would take the place of something else.
+    pub(super) fn same_file(path: &Path, what: &str) -> Self {
+        Self::unknown(format!("{} is {what}; give the output another name with `.emit_to(..)`", shown(path)))
     }
 
     pub(super) fn unknown(message: impl Into<String>) -> Self {

@@ -50,13 +50,18 @@ pub fn write_if_changed(path: &Path, bytes: &[u8]) -> io::Result<bool> {
 ///
 /// The file that cannot be written, and what the file system says.
 pub fn write_all_if_changed(files: &[(&Path, &[u8])]) -> Result<(), (PathBuf, io::Error)> {
+    write_each_if_changed(files).map(drop)
+}
+
+/// As [`write_all_if_changed`]; tells of each file whether it wrote.
+pub(super) fn write_each_if_changed(files: &[(&Path, &[u8])]) -> Result<Vec<bool>, (PathBuf, io::Error)> {
     let mut staged = Vec::new();
-    let result = stage(files, &mut staged).and_then(|()| {
+    let result = stage(files, &mut staged).and_then(|changed| {
         while let Some((temporary, target)) = staged.last() {
             fs::rename(temporary, target).map_err(|error| (target.clone(), error))?;
             staged.pop();
         }
-        Ok(())
+        Ok(changed)
     });
     for (temporary, _) in staged {
         // The error that matters is the first one.
@@ -66,12 +71,15 @@ pub fn write_all_if_changed(files: &[(&Path, &[u8])]) -> Result<(), (PathBuf, io
 }
 
 /// Puts new files beside the old ones, and writes at once what is not replaced. `staged` has each new file with its
-/// target, also if there is an error.
-fn stage(files: &[(&Path, &[u8])], staged: &mut Vec<(PathBuf, PathBuf)>) -> Result<(), (PathBuf, io::Error)> {
+/// target, also if there is an error. Tells of each file whether it changes.
+fn stage(files: &[(&Path, &[u8])], staged: &mut Vec<(PathBuf, PathBuf)>) -> Result<Vec<bool>, (PathBuf, io::Error)> {
+    let mut all_changed = Vec::with_capacity(files.len());
     for &(path, bytes) in files {
         let failed = |error| (path.to_owned(), error);
         let target = resolve_link(path);
-        if has_bytes(path, bytes) {
+        let changed = !has_bytes(path, bytes);
+        all_changed.push(changed);
+        if !changed {
             continue;
         }
         if target.is_dir() || is_special(&target) {
@@ -82,7 +90,17 @@ fn stage(files: &[(&Path, &[u8])], staged: &mut Vec<(PathBuf, PathBuf)>) -> Resu
         staged.push((temporary.clone(), target.clone()));
         write_all(file, bytes).and_then(|()| keep_permissions(&target, &temporary)).map_err(failed)?;
     }
-    Ok(())
+    Ok(all_changed)
+}
+
+/// Whether two paths lead to one file, be it there yet or not. What cannot be found out is no: then writing fails too.
+pub(super) fn is_same_file(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| {
+        let target = resolve_link(path);
+        let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(fs::canonicalize(parent).ok()?.join(target.file_name()?))
+    };
+    one == other || place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one))
 }
 
 fn has_bytes(path: &Path, bytes: &[u8]) -> bool {
@@ -107,8 +125,8 @@ fn is_special(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }
 
-/// Makes a new file in the same directory, where a rename is one step, unless the old one is marked read-only. Others may write the same output meanwhile, and
-/// so its name must be nobody else's.
+/// Makes a new file in the same directory, where a rename is one step, unless the old one is marked read-only. Others may
+/// write the same output meanwhile, and so its name must be nobody else's.
 fn create_beside(path: &Path) -> io::Result<(PathBuf, fs::File)> {
     if fs::metadata(path).is_ok_and(|metadata| metadata.permissions().readonly()) {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is read-only"));

@@ -7,7 +7,7 @@ mod counts;
 mod directive;
 mod entry;
 mod number;
-mod signature;
+pub(crate) mod signature;
 #[cfg(test)]
 mod tests;
 

@@ -4,6 +4,7 @@
 //! Windows are known (ReactOS `sdk/include/psdk/basetsd.h`, `windef.h`, `winnt.h`), everything with a star is a pointer,
 //! and the rest is a value of as many words as the count leaves for it.
 
+use crate::check::signature::is_annotation;
 use crate::model::{Arch, Param, Service};
 
 /// What a parameter is.
@@ -88,7 +89,7 @@ pub(super) fn plain_type(param: &Param) -> String {
     words(param).collect::<Vec<_>>().join(" ")
 }
 
-/// The words and stars of a type. Annotations begin with an underscore, or are the old `IN`, `OUT` and `OPTIONAL`.
+/// The words and stars of a type without annotations.
 fn words(param: &Param) -> impl Iterator<Item = &str> {
     let mut rest = param.ty().trim_start();
     std::iter::from_fn(move || {
@@ -101,7 +102,7 @@ fn words(param: &Param) -> impl Iterator<Item = &str> {
         rest = after;
         Some(word)
     })
-    .filter(|word| !word.starts_with('_') && !matches!(*word, "IN" | "OUT" | "OPTIONAL"))
+    .filter(|word| !is_annotation(word))
 }
 
 /// How long the word is; of an annotation with what stands in its parentheses.
@@ -230,15 +231,18 @@ fn is_pointer_name(name: &str) -> bool {
 
 /// `unsigned long` and such, by the sizes of Windows.
 fn c_integer(words: &[&str]) -> Option<Kind> {
-    let is_c = |word: &&str| matches!(*word, "unsigned" | "signed" | "int" | "long" | "short" | "char");
+    let is_c = |word: &&str| {
+        matches!(*word, "unsigned" | "signed" | "int" | "long" | "short" | "char")
+            || matches!(*word, "__int8" | "__int16" | "__int32" | "__int64")
+    };
     if words.is_empty() || !words.iter().all(is_c) {
         return None;
     }
     let count = |name| words.iter().filter(|word| **word == name).count();
     let bits = match () {
-        () if count("char") > 0 => 8,
-        () if count("short") > 0 => 16,
-        () if count("long") > 1 => 64,
+        () if count("char") + count("__int8") > 0 => 8,
+        () if count("short") + count("__int16") > 0 => 16,
+        () if count("long") > 1 || count("__int64") > 0 => 64,
         () => 32,
     };
     Some(Kind::Int { bits, signed: count("unsigned") == 0 })
@@ -314,5 +318,15 @@ mod tests {
         let service = service("NtA 2 (_Out_writes_bytes_(Length) const VOID **Buffer, IN OUT unsigned long)");
         let types: Vec<_> = service.signature().expect("it has one").iter().map(plain_type).collect();
         assert_eq!(types, ["const VOID * *", "unsigned long"]);
+    }
+
+    #[test]
+    fn other_words_with_an_underscore_are_types() {
+        let service =
+            service("NtA 5/4 (__in struct _GUID *p, _GUID *g, unsigned __int64 x, _In_opt_ __deref_out_opt PVOID q)");
+        let types: Vec<_> = service.signature().expect("it has one").iter().map(plain_type).collect();
+        assert_eq!(types, ["struct _GUID *", "_GUID *", "unsigned __int64", "PVOID"]);
+        let kinds = typed(&service, Arch::I386).expect("all are known");
+        assert_eq!(kinds[2], Kind::Int { bits: 64, signed: false });
     }
 }

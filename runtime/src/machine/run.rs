@@ -24,10 +24,7 @@ pub(crate) fn run(core: &mut Core, blocks: &mut Blocks, limit: u64) -> Exit {
         } else if core.halted {
             core.wait(limit)
         } else if core.inhibit || core.flags.system() & flags::TF != 0 || core.has_breakpoints() {
-            // Both are set behind a load of SS only.
-            let after_ss = core.inhibit && core.shadow;
-            core.inhibit = false;
-            single_step(core, blocks, after_ss)
+            single_step(core, blocks)
         } else {
             core.pause = limit.min(core.devices.next_event());
             run_blocks(core, blocks)
@@ -49,7 +46,6 @@ pub(crate) fn step(core: &mut Core, blocks: &mut Blocks) -> Result<(), Exit> {
     } else if core.halted {
         core.wait(u64::MAX)
     } else {
-        core.inhibit = false;
         single_step(core, blocks)
     };
     after_stop(core, stop)
@@ -112,7 +108,10 @@ impl Core {
 
 /// One instruction, with what may come before and after it: a breakpoint; and with EFLAGS.TF set a #DB follows, unless it was
 /// an instruction that holds it back. Behind a load of SS a breakpoint does not count (SDM vol. 3, 6.8.3).
-fn single_step(core: &mut Core, blocks: &mut Blocks, after_ss: bool) -> Result<(), Stop> {
+fn single_step(core: &mut Core, blocks: &mut Blocks) -> Result<(), Stop> {
+    // Both are set behind a load of SS only.
+    let after_ss = core.inhibit && core.shadow;
+    core.inhibit = false;
     if !after_ss {
         core.instruction_breakpoint()?;
     }
