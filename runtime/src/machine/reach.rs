@@ -83,6 +83,14 @@ impl Machine {
         Ok(())
     }
 
+    /// Whether `size` bytes at a linear address may be read: as [`Self::read_as`], without what is there.
+    ///
+    /// # Errors
+    /// The first page that may not be read.
+    pub fn probe_read(&mut self, rights: Rights, address: u64, size: u64) -> Result<(), Denied> {
+        self.core.pages(address, size, Access::read(rights == Rights::User), |_, _, _| ())
+    }
+
     /// Whether `size` bytes at a linear address may be written: as [`Self::write_as`], but nothing is.
     ///
     /// # Errors

@@ -73,6 +73,7 @@ fn nothing_is_written_if_a_later_page_refuses() {
     assert_eq!(world.peek32(DATA + 0xFFC), 0);
     assert_eq!(world.machine.probe_write(Rights::User, at, 2), Ok(()));
     assert!(world.machine.probe_write(Rights::User, at, 3).is_err());
+    assert_eq!(world.machine.probe_read(Rights::User, at, 3), Ok(()));
     assert_eq!(world.machine.read_as(Rights::User, at, 4), Ok(vec![0; 4]));
 }
 
