@@ -207,7 +207,12 @@ fn serve<'h>(
             None if handlers.len() > rest && !code && !guest.implements(name) => rest,
             None => continue,
         };
-        served.push(Served { name: name.to_owned(), args: service.args(arch).into(), handler });
+        served.push(Served {
+            name: name.to_owned(),
+            number: service.number(),
+            args: service.args(arch).into(),
+            handler,
+        });
     }
     (served, handlers)
 }

@@ -15,6 +15,7 @@ pub struct Call<'a> {
     pub(super) machine: &'a mut Machine,
     pub(super) abi: &'a Abi,
     pub(super) service: &'a str,
+    pub(super) number: u32,
     pub(super) facts: Facts,
     pub(super) ended: Option<NtStatus>,
 }
@@ -28,7 +29,6 @@ impl fmt::Debug for Call<'_> {
 /// What stands in the guest about a call.
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
-    number: u32,
     entry: Entry,
     mode: Mode,
     frame: u64,
@@ -47,7 +47,6 @@ impl Facts {
         let thread = load(abi.current_thread, pointer)?;
         let mode = if load(thread.wrapping_add(abi.previous_mode), 1)? == 0 { Mode::Kernel } else { Mode::User };
         let frame = load(thread.wrapping_add(abi.trap_frame), pointer)?;
-        let number = load(frame.wrapping_add(abi.number), 4)? as u32;
         let mark = load(frame.wrapping_add(abi.mark), 1)? as u8;
         let entry = if mode == Mode::Kernel { Entry::Zw } else { (abi.entry)(mark)? };
         let stack = machine.register64(4)?.wrapping_add(abi.stack);
@@ -62,7 +61,7 @@ impl Facts {
                 }
             });
         }
-        Some(Self { number, entry, mode, frame, arguments })
+        Some(Self { entry, mode, frame, arguments })
     }
 }
 
@@ -73,10 +72,10 @@ impl Call<'_> {
         self.service
     }
 
-    /// The number that the caller asked for.
+    /// Its number in the list.
     #[must_use]
     pub fn number(&self) -> u32 {
-        self.facts.number
+        self.number
     }
 
     /// The way that the call took into the kernel.

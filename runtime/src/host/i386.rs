@@ -36,7 +36,6 @@ impl Guest for I386 {
             current_thread: (profile.kpcr + kpcr::CURRENT_THREAD).into(),
             previous_mode: profile.thread.previous_mode.into(),
             trap_frame: profile.thread.trap_frame.into(),
-            number: trap_frame::EAX.into(),
             mark: trap_frame::LOGGING.into(),
             entry,
             registers: &[],

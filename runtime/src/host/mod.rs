@@ -38,6 +38,7 @@
 //! is a status, which `?` hands back to the guest. Nothing that a guest does makes the machine panic; how a run ends is an
 //! [`End`].
 
+mod amd64;
 mod builder;
 mod call;
 mod end;

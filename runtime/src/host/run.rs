@@ -18,6 +18,7 @@ pub(super) const FIRST_VALUE: u32 = 0x4E54_4000;
 /// A service that the host implements.
 pub(super) struct Served {
     pub(super) name: String,
+    pub(super) number: u32,
     /// How many arguments it takes.
     pub(super) args: usize,
     /// Which closure has it.
@@ -113,7 +114,7 @@ impl<'h> Machine<'h> {
             return Some(End::Stopped(Exit::Port(value)));
         };
         let (machine, abi) = (&mut self.machine, &self.abi);
-        let mut call = Call { machine, abi, service: &served.name, facts, ended: None };
+        let mut call = Call { machine, abi, service: &served.name, number: served.number, facts, ended: None };
         let status = handler(&mut call).err().unwrap_or(NtStatus::SUCCESS);
         let ended = call.ended;
         self.abi.set_status(&mut self.machine, status.0);

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use ntgate_gen::table::locate;
 use ntgate_gen::{Arch, Service, ServiceList, ServiceTable};
 
+use super::amd64::Amd64;
 use super::i386::I386;
 use super::{BuildError, error};
 use crate::machine::Machine;
-use crate::nt::{self, Entry, i386};
+use crate::nt::{self, Entry, amd64, i386};
 
 /// A guest of one system and one list, before it has a program.
 pub(super) trait Guest {
@@ -62,8 +63,7 @@ pub(super) struct Abi {
     /// Offsets in `KTHREAD`: `PreviousMode`, `TrapFrame`.
     pub(super) previous_mode: u64,
     pub(super) trap_frame: u64,
-    /// Offsets in the trap frame: the number, and the byte that tells who made it.
-    pub(super) number: u64,
+    /// Offset in the trap frame of the byte that tells who made it.
     pub(super) mark: u64,
     /// The way in that a mark stands for, if the caller was in ring 3.
     pub(super) entry: fn(u8) -> Option<Entry>,
@@ -92,12 +92,13 @@ impl Abi {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum System {
     I386(&'static i386::Profile),
+    Amd64(&'static amd64::Profile),
 }
 
 impl System {
     /// All of them, each architecture's oldest first.
     pub(super) fn all() -> Vec<Self> {
-        i386::Profile::ALL.into_iter().map(Self::I386).collect()
+        i386::Profile::ALL.into_iter().map(Self::I386).chain(amd64::Profile::ALL.into_iter().map(Self::Amd64)).collect()
     }
 
     /// The system of this name.
@@ -114,12 +115,14 @@ impl System {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::I386(profile) => profile.name,
+            Self::Amd64(profile) => profile.name,
         }
     }
 
     pub(super) fn arch(self) -> Arch {
         match self {
             Self::I386(_) => Arch::I386,
+            Self::Amd64(_) => Arch::Amd64,
         }
     }
 
@@ -127,6 +130,7 @@ impl System {
     pub(super) fn cpus(self) -> &'static [&'static str] {
         match self {
             Self::I386(profile) => profile.cpus,
+            Self::Amd64(profile) => profile.cpus,
         }
     }
 
@@ -134,6 +138,7 @@ impl System {
     pub(super) fn usual_cpu(self) -> &'static str {
         match self {
             Self::I386(_) => "pentium2",
+            Self::Amd64(_) => "core2duo",
         }
     }
 
@@ -141,6 +146,7 @@ impl System {
     pub(super) fn guest(self, tables: &Tables<'_>) -> Result<Box<dyn Guest>, nt::BuildError> {
         Ok(match self {
             Self::I386(profile) => Box::new(I386::new(profile, tables)?),
+            Self::Amd64(profile) => Box::new(Amd64::new(profile, tables)?),
         })
     }
 }

@@ -177,6 +177,7 @@ impl Core {
         let (before, has_stack) = (self.cpl, self.is_long());
         self.return_long::<W>(Return { ip, selector, behind: 3 * size, release: 0, has_stack })?;
         self.load_flags(image, W::BITS > 16, before);
+        self.load_resume_flag(image, W::BITS > 16);
         Ok(())
     }
 

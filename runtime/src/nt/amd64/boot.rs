@@ -258,5 +258,5 @@ fn enter_ring3(k: &mut KernelAsm<'_>) -> Asm {
         k.a.mov(rax, value)?;
         k.a.mov(qword_ptr(rsp + field), rax)?;
     }
-    k.jmp(Routine::KiTrapExit)
+    k.jmp(Routine::NtgateStart)
 }

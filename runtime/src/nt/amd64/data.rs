@@ -5,7 +5,7 @@ pub(crate) use crate::nt::request;
 
 /// Variables of the kernel, as offsets from the start of its data.
 pub(crate) mod kernel {
-    use super::super::layout::{PAGE, service_table};
+    use super::super::layout::{PAGE, apc, exception_record, machine_frame, service_table, user_context};
 
     /// `KTHREAD` of the only thread.
     pub(crate) const THREAD: u32 = 0x000;
@@ -35,14 +35,47 @@ pub(crate) mod kernel {
     pub(crate) const BUGCHECK: u32 = 0x960;
     /// Block of the kernel harness, see [`harness`](super::harness).
     pub(crate) const HARNESS: u32 = 0xA00;
+    /// Non-zero in a proof: faults of ring 3 are recorded and the harness goes on.
+    pub(crate) const PROOF: u32 = 0xD20;
+    /// Session: non-zero, the clock is to tick.
+    pub(crate) const CLOCK: u32 = 0xD24;
+    /// Session: what is to stand at SharedUserData+308h.
+    pub(crate) const SYSTEM_CALL: u32 = 0xD28;
+    /// The bits that MXCSR can have.
+    pub(crate) const MXCSR_MASK: u32 = 0xD2C;
+    /// Session: where `syscall` goes.
+    pub(crate) const LSTAR: u32 = 0xD30;
+    /// `ntdll!KiUserExceptionDispatcher`.
+    pub(crate) const EXCEPTION_DISPATCHER: u32 = 0xD38;
+    /// `ntdll!KiUserApcDispatcher`.
+    pub(crate) const APC_DISPATCHER: u32 = 0xD40;
+    /// `ntdll!KiUserCallbackDispatcher`.
+    pub(crate) const CALLBACK_DISPATCHER: u32 = 0xD48;
+    /// End of the stack for a GUI thread; 0 if there is no GUI, 1 if there is no memory for it.
+    pub(crate) const GUI_STACK: u32 = 0xD50;
+    /// One qword for whoever needs it.
+    pub(crate) const SCRATCH: u32 = 0xD58;
+    /// The four parameters of a bug check.
+    pub(crate) const PARAMETERS: u32 = 0xD60;
+    /// An `EXCEPTION_RECORD` on its way.
+    pub(crate) const EXCEPTION_RECORD: u32 = 0xD80;
     /// Texts of the kernel's own log lines.
     pub(crate) const TEXTS: u32 = PAGE;
     /// Two hex digits for each byte value.
     pub(crate) const HEX: u32 = PAGE + 0x400;
+    /// `KAPC`s, free where `Inserted` is clear.
+    pub(crate) const APCS: u32 = PAGE + 0x600;
+    /// Their end.
+    pub(crate) const APCS_END: u32 = APCS + 16 * apc::SIZE;
     /// The record in the making.
     pub(crate) const RECORD: u32 = 2 * PAGE;
+    /// A `CONTEXT` on its way, and behind it a `MACHINE_FRAME`.
+    pub(crate) const CONTEXT: u32 = 2 * PAGE + 0x280;
     /// The log line in the making.
     pub(crate) const LINE: u32 = 2 * PAGE + 0x800;
+
+    const _: () = assert!(EXCEPTION_RECORD + exception_record::SIZE <= TEXTS && APCS_END <= RECORD);
+    const _: () = assert!(CONTEXT.is_multiple_of(16) && CONTEXT + user_context::SIZE + machine_frame::SIZE <= LINE);
     /// End of what every image has; the plan's tables follow.
     pub(crate) const END: u32 = 3 * PAGE;
     /// Room for a packed table and the byte table that win32k's has behind it.

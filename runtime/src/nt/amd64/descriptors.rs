@@ -62,9 +62,9 @@ pub(crate) fn gate_descriptor(offset: u64, dpl: u32, stack: u32) -> [u64; 2] {
 }
 
 /// The IDT. `address` gives the address of a routine.
-pub(crate) fn idt(address: impl Fn(Routine) -> u64) -> Vec<u64> {
+pub(crate) fn idt(profile: &Profile, address: impl Fn(Routine) -> u64) -> Vec<u64> {
     let descriptor = |number| {
-        let gate = gate(number);
+        let gate = gate(profile, number);
         gate_descriptor(address(gate.routine), gate.dpl, gate.stack)
     };
     (0..vector::COUNT).flat_map(descriptor).collect()

@@ -1,8 +1,6 @@
-//! From the number to the service: tables, argument copy, GUI threads.
+//! From the number to the service: tables, argument copy, numbers that are out of range.
 
-use iced_x86::code_asm::{
-    byte_ptr, dr0, dr1, dr2, dr3, dr6, dr7, dword_ptr, eax, edi, esi, qword_ptr, r10, r11, rax, rbx, rcx, rdi, rsi, rsp,
-};
+use iced_x86::code_asm::{byte_ptr, dword_ptr, eax, edi, esi, qword_ptr, r10, r11, rax, rbx, rdi, rsi, rsp};
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;
@@ -14,8 +12,7 @@ use super::report;
 pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
     start(k)?;
     argument_copy(k)?;
-    range(k)?;
-    convert_to_gui_thread(k)
+    range(k)
 }
 
 /// Bytes of one step of the copy run: a load and a store of four bytes each.
@@ -27,6 +24,8 @@ fn start(k: &mut KernelAsm<'_>) -> Asm {
     let thread = k.profile.thread;
     k.begin(Routine::KiSystemServiceStart)?;
     report::entry_facts(k, -(trap_frame::RBP_BIAS as i32))?;
+    // `syscall` has cleared DF, the gate has not.
+    k.a.cld()?;
     k.a.mov(qword_ptr(rbx + thread.trap_frame), rsp)?;
     k.a.mov(edi, eax)?;
     k.a.shr(edi, service_table::SHIFT)?;
@@ -118,58 +117,4 @@ fn range(k: &mut KernelAsm<'_>) -> Asm {
     k.begin(Routine::KiInvalidSystemService)?;
     k.a.mov(eax, status::INVALID_SYSTEM_SERVICE)?;
     k.jmp(Routine::KiSystemServiceExit)
-}
-
-/// Makes the thread at RBX one that can call win32k, if there is a win32k. Changes RAX and R10 only.
-fn convert_to_gui_thread(k: &mut KernelAsm<'_>) -> Asm {
-    let none = &mut k.a.create_label();
-    let already = &mut k.a.create_label();
-    let thread = k.profile.thread;
-    k.begin(Routine::KiConvertToGuiThread)?;
-    k.call(Routine::PsConvertToGuiThread)?;
-    k.a.ret()?;
-
-    k.begin(Routine::PsConvertToGuiThread)?;
-    k.a.test(dword_ptr(rbx + thread.flags), thread.gui_thread)?;
-    k.a.jne(*already)?;
-    k.lea_data(r10, kernel::DESCRIPTOR_TABLE_SHADOW + service_table::TEST)?;
-    k.a.cmp(dword_ptr(r10 + service_table::LIMIT), 0)?;
-    k.a.je(*none)?;
-    k.a.or(dword_ptr(rbx + thread.flags), thread.gui_thread)?;
-    k.a.xor(eax, eax)?;
-    k.a.ret()?;
-    k.a.set_label(already)?;
-    k.a.mov(eax, status::ALREADY_WIN32)?;
-    k.a.ret()?;
-    k.a.set_label(none)?;
-    k.a.mov(eax, status::ACCESS_DENIED)?;
-    k.a.ret()?;
-
-    // Nobody draws here: the batch is thrown away. Arguments, RAX and R10 stay.
-    k.begin(Routine::KeGdiFlushUserBatch)?;
-    k.a.mov(dword_ptr(r11 + teb::GDI_BATCH_COUNT), 0)?;
-    k.a.ret()?;
-
-    // Four breakpoint registers, their status and their control; the kernel runs without breakpoints.
-    k.begin(Routine::KiSaveDebugRegisterState)?;
-    for (index, register) in [dr0, dr1, dr2, dr3, dr6, dr7].into_iter().enumerate() {
-        k.a.mov(rax, register)?;
-        k.a.mov(qword_ptr(field(trap_frame::DR0 + 8 * index as u32)), rax)?;
-    }
-    k.a.xor(eax, eax)?;
-    k.a.mov(dr7, rax)?;
-    k.a.ret()?;
-
-    // KiServiceExit comes here when the low word of the frame's Dr7 is not zero. RAX stays.
-    k.begin(Routine::KiRestoreDebugRegisterState)?;
-    for (index, register) in [dr0, dr1, dr2, dr3, dr6, dr7].into_iter().enumerate() {
-        k.a.mov(rcx, qword_ptr(field(trap_frame::DR0 + 8 * index as u32)))?;
-        k.a.mov(register, rcx)?;
-    }
-    k.a.ret()?;
-
-    // Nothing queues APCs in this guest, so all that can be pending is the flag. RCX = thread.
-    k.begin(Routine::KiInitiateUserApc)?;
-    k.a.mov(byte_ptr(rcx + thread.user_apc_pending), 0)?;
-    k.a.ret()
 }

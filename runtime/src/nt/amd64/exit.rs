@@ -1,21 +1,18 @@
 //! The way out of a system call: APCs, instrumentation callback, and `sysretq`, `iretq` or a return to ring 0.
 
 use iced_x86::code_asm::{
-    AsmRegisterXmm, byte_ptr, cl, cr8, dl, dword_ptr, eax, ecx, edx, qword_ptr, r8, r9, r10, r10d, r11, rax, rbp, rbx,
-    rcx, rdi, rdx, rsi, rsp, word_ptr, xmm0, xmm1, xmm2, xmm3, xmm4, xmm5,
+    AsmRegisterXmm, byte_ptr, cl, cr8, dl, dword_ptr, ecx, edx, qword_ptr, r8, r9, r10, r10d, r11, rax, rbp, rbx, rcx,
+    rdi, rdx, rsi, rsp, word_ptr, xmm0, xmm1, xmm2, xmm3, xmm4, xmm5,
 };
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::entry::field;
 use super::layout::{bugcheck, kpcr, selector, trap_frame};
 use super::record::{exit, fact};
-use super::traps;
+use super::{apc, bugcheck as stop, debug};
 
 /// The volatile SSE registers.
 pub(crate) const VOLATILE_XMM: [AsmRegisterXmm; 6] = [xmm0, xmm1, xmm2, xmm3, xmm4, xmm5];
-
-/// Interrupt level at which APCs run.
-const APC_LEVEL: u32 = 1;
 
 /// Emits all of this file.
 pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
@@ -40,12 +37,12 @@ fn user_exit(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(rcx, cr8)?;
     k.a.test(ecx, ecx)?;
     k.a.je(*level_is_low)?;
-    traps::stop(k, bugcheck::IRQL_GT_ZERO_AT_SYSTEM_SERVICE)?;
+    stop::stop(k, bugcheck::IRQL_GT_ZERO_AT_SYSTEM_SERVICE)?;
     k.a.set_label(level_is_low)?;
     k.a.mov(cl, byte_ptr(r11 + thread.apc_state_index))?;
     k.a.or(ecx, dword_ptr(r11 + thread.combined_apc_disable))?;
     k.a.je(*again)?;
-    traps::stop(k, bugcheck::APC_INDEX_MISMATCH)?;
+    stop::stop(k, bugcheck::APC_INDEX_MISMATCH)?;
     // A pending APC is delivered, then everything is looked at again.
     k.a.set_label(again)?;
     k.a.cli()?;
@@ -53,13 +50,8 @@ fn user_exit(k: &mut KernelAsm<'_>) -> Asm {
     k.a.cmp(byte_ptr(rcx + thread.user_apc_pending), 0)?;
     k.a.je(*no_apc)?;
     k.a.mov(qword_ptr(field(trap_frame::RAX)), rax)?;
-    k.a.mov(eax, APC_LEVEL)?;
-    k.a.mov(cr8, rax)?;
-    k.a.sti()?;
-    k.call(Routine::KiInitiateUserApc)?;
-    k.a.cli()?;
-    k.a.xor(eax, eax)?;
-    k.a.mov(cr8, rax)?;
+    k.call(Routine::NtgateCompleteFrame)?;
+    apc::deliver(k)?;
     k.a.mov(rax, qword_ptr(field(trap_frame::RAX)))?;
     k.a.jmp(*again)?;
     k.a.set_label(no_apc)
@@ -67,15 +59,11 @@ fn user_exit(k: &mut KernelAsm<'_>) -> Asm {
 
 /// No APC is pending, interrupts are off.
 fn return_to_user(k: &mut KernelAsm<'_>) -> Asm {
-    let no_debug = &mut k.a.create_label();
     let no_callback = &mut k.a.create_label();
     let thread = k.profile.thread;
     k.a.ldmxcsr(dword_ptr(field(trap_frame::MXCSR)))?;
     k.a.xor(r10d, r10d)?;
-    k.a.cmp(word_ptr(field(trap_frame::DR7)), 0)?;
-    k.a.je(*no_debug)?;
-    k.call(Routine::KiRestoreDebugRegisterState)?;
-    k.a.set_label(no_debug)?;
+    debug::restore(k)?;
     // The process may want to see all returns: its callback is what goes on, and R10 says where to go from there.
     k.a.mov(rcx, qword_ptr(kpcr::CURRENT_THREAD).gs())?;
     k.a.mov(rcx, qword_ptr(rcx + thread.process))?;

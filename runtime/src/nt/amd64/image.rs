@@ -16,8 +16,9 @@ use super::record::{self, KERNEL_POINTER};
 use super::start::{CallTable, Starts};
 use super::user::UserCode;
 use super::{
-    BuildError, Image, Plan, Row, SetLayout, Symbol, boot, dispatch, entry, exit, print, reactos, report, sets,
-    symbols, system, traps,
+    BuildError, Gui, Image, Plan, Row, Session, SetLayout, Symbol, apc, boot, bugcheck, callback, clock, context,
+    debug, dispatch, entry, exception, exit, gui, print, reactos, recovery, report, services, sets, shared_page,
+    symbols, system, traps, user_copy,
 };
 
 /// Sets an image can hold. A record could number more; their tables and stubs would crowd the address space.
@@ -63,17 +64,25 @@ impl Kernel {
     ///
     /// When the plan contradicts itself or does not fit the profile.
     pub fn image(&self, plan: &Plan) -> Result<Image, BuildError> {
+        let mut image = self.build(plan, None)?;
+        image.set_start(plan.start)?;
+        Ok(image)
+    }
+
+    /// The image of a proof, or of a session.
+    pub(super) fn build(&self, plan: &Plan, session: Option<&Session>) -> Result<Image, BuildError> {
         check(plan)?;
         let mut builder = Builder::new(self);
-        builder.services(plan)?;
-        builder.service_tables(plan)?;
+        builder.services(plan, session)?;
+        builder.service_tables(plan, session.is_none_or(|session| session.gui == Gui::Available))?;
         for (index, set) in plan.sets.iter().enumerate() {
             builder.stubs(index, set)?;
         }
-        builder.call_tables(plan)?;
-        let mut image = builder.finish()?;
-        image.set_start(plan.start)?;
-        Ok(image)
+        match session {
+            None => builder.call_tables(plan)?,
+            Some(session) => builder.session(plan, session)?,
+        }
+        builder.finish()
     }
 }
 
@@ -95,7 +104,9 @@ fn check_profile(profile: &Profile) -> Result<(), BuildError> {
         ("user_data", behind(profile.user_data, page), "user_tables", profile.user_tables),
         ("user_tables", behind(profile.user_tables, page), "shared_user", profile.shared_user),
         ("shared_user", profile.shared_user, "2 GB", 0x8000_0000),
-        ("ntdll_stubs", profile.ntdll_stubs, "other_stubs", profile.other_stubs),
+        ("ntdll_stubs", behind(profile.ntdll_stubs, page), "ntdll_dispatchers", profile.ntdll_dispatchers),
+        ("ntdll_dispatchers", profile.ntdll_dispatchers, "other_stubs", profile.other_stubs),
+        ("stack of a GUI thread", page * u64::from(profile.gui_stack_pages), "gui_stack", profile.gui_stack),
         ("other_stubs", profile.other_stubs, "user_probe_address", profile.user_probe_address),
     ] {
         if low_address > high_address {
@@ -117,6 +128,18 @@ fn assemble(profile: &Profile, user: &UserCode, known: &BTreeMap<Routine, u64>) 
     report::emit(&mut k)?;
     print::emit(&mut k)?;
     sets::emit(&mut k)?;
+    recovery::emit(&mut k)?;
+    exception::emit(&mut k)?;
+    context::emit(&mut k)?;
+    user_copy::emit(&mut k)?;
+    debug::emit(&mut k)?;
+    services::emit(&mut k)?;
+    apc::emit(&mut k)?;
+    callback::emit(&mut k)?;
+    gui::emit(&mut k)?;
+    clock::emit(&mut k)?;
+    shared_page::emit(&mut k)?;
+    bugcheck::emit(&mut k)?;
     Ok(k.finish()?)
 }
 
@@ -184,9 +207,11 @@ impl<'k> Builder<'k> {
     }
 
     /// One routine for each service, and one more at either end.
-    fn services(&mut self, plan: &Plan) -> Result<(), BuildError> {
+    fn services(&mut self, plan: &Plan, session: Option<&Session>) -> Result<(), BuildError> {
         let base = self.kernel.profile.kernel_services;
-        let record = self.kernel.code.address(Routine::NtgateService);
+        // In a proof a service records its call.
+        let body = if session.is_some() { Routine::NtgateUnusedService } else { Routine::NtgateService };
+        let record = self.kernel.code.address(body);
         let unused = self.kernel.code.address(Routine::NtgateUnusedService);
         let room = self.kernel.profile.kernel_data - base;
         if ((plan.services.len() + 2) * SERVICE_STRIDE) as u64 > room {
@@ -201,9 +226,13 @@ impl<'k> Builder<'k> {
                     a.mov(eax, index as u32)?;
                     a.call(record)?;
                     a.ret()?;
-                    self.services.push(address);
-                    self.by_name.insert(service.name.clone(), address);
-                    self.symbols.push(Symbol { name: format!("nt!{}", service.name), address });
+                    let own = session.and_then(|session| self.session_service(session, &service.name));
+                    let target = own.unwrap_or(address);
+                    self.services.push(target);
+                    self.by_name.insert(service.name.clone(), target);
+                    if own.is_none() {
+                        self.symbols.push(Symbol { name: format!("nt!{}", service.name), address });
+                    }
                 }
                 None => a.jmp(unused)?,
             }
@@ -215,12 +244,14 @@ impl<'k> Builder<'k> {
     }
 
     /// The service tables in both forms, their argument tables and descriptors, in the kernel's data.
-    fn service_tables(&mut self, plan: &Plan) -> Result<(), BuildError> {
+    /// `win32k`: GUI threads have the second.
+    fn service_tables(&mut self, plan: &Plan, win32k: bool) -> Result<(), BuildError> {
         let base = self.kernel.profile.kernel_data;
         let unused = self.kernel.code.address(Routine::NtgateUnusedService);
         let mut block = system::kernel_data(&self.kernel.profile, &self.kernel.code)?;
         let mut rest = Block::new(kernel::ARGUMENTS - kernel::END);
-        for (index, rows) in plan.tables.iter().enumerate().take(MAX_TABLES) {
+        let tables = &plan.tables[..plan.tables.len().min(if win32k { MAX_TABLES } else { 1 })];
+        for (index, rows) in tables.iter().enumerate() {
             let (packed, pointers) = (kernel::PACKED_TABLES[index], kernel::POINTER_TABLES[index]);
             let arguments = kernel::ARGUMENT_TABLES[index];
             for (number, row) in rows.iter().enumerate() {
@@ -248,7 +279,8 @@ impl<'k> Builder<'k> {
                 }
             }
         }
-        self.gui_status_table(plan, &mut block, &mut rest);
+        let limit = tables.get(1).map_or(0, Vec::len);
+        self.gui_status_table(limit as u32, &mut block, &mut rest);
         self.data = block.finish();
         self.data.extend(rest.finish());
         self.kernel_arguments(plan);
@@ -256,9 +288,8 @@ impl<'k> Builder<'k> {
     }
 
     /// The byte table behind win32k's services: above zero, such a number is invalid, and says so.
-    fn gui_status_table(&self, plan: &Plan, block: &mut Block, rest: &mut Block) {
+    fn gui_status_table(&self, limit: u32, block: &mut Block, rest: &mut Block) {
         let table = kernel::PACKED_TABLES[1];
-        let limit = plan.tables.get(1).map_or(0, Vec::len) as u32;
         let shadow = kernel::DESCRIPTOR_TABLE_SHADOW + service_table::TEST;
         block.qword(shadow + service_table::BASE, self.kernel.profile.kernel_data + u64::from(table));
         rest.put(table - kernel::END + 4 * limit, &[1; service_table::MAX_SERVICES]);

@@ -4,7 +4,26 @@
 //! [`Profile`](super::profile::Profile); what is as in 32-bit NT is in [`nt::layout`](crate::nt::layout). Names follow
 //! the ReactOS headers, which follow Microsoft's public symbols; the source of each group stands above it.
 
-pub use crate::nt::layout::{PAGE, bugcheck, eflags, mode, port, status, vector};
+mod ring3;
+
+pub use crate::nt::layout::{PAGE, bugcheck, eflags, irql, mode, status, vector};
+pub use ring3::{
+    apc, callout_frame, exception_frame, exception_record, machine_frame, peb, user_context, user_exception,
+};
+
+/// I/O ports: what is as in 32-bit NT, and those of the clock.
+pub mod port {
+    pub use crate::nt::layout::port::{DEBUG_CONSOLE, EXIT, PIC1_DATA, PIC2_DATA};
+
+    /// Command port of the first 8259A.
+    pub const PIC1: u32 = 0x20;
+    /// Command port of the second 8259A.
+    pub const PIC2: u32 = 0xA0;
+    /// Counter 0 of the 8254.
+    pub const TIMER: u32 = 0x40;
+    /// Control port of the 8254.
+    pub const TIMER_CONTROL: u32 = 0x43;
+}
 
 /// `KTRAP_FRAME` (ReactOS `sdk/include/ndk/amd64/ketypes.h`). The kernel's code addresses it through RBP, which holds
 /// [`RBP_BIAS`](trap_frame::RBP_BIAS) more than the frame's address, so that most displacements fit a byte.
@@ -51,7 +70,7 @@ pub mod trap_frame {
     pub const DR7: u32 = 0x100;
     /// Debug control MSR.
     pub const DEBUG_CONTROL: u32 = 0x108;
-    /// DS, two bytes; ES, FS and GS follow.
+    /// DS, two bytes; ES, FS and GS follow. No entry of the kernel stores them.
     pub const SEG_DS: u32 = 0x130;
     /// ES.
     pub const SEG_ES: u32 = 0x132;
@@ -178,15 +197,50 @@ pub mod dispatcher_header {
     pub const DEBUG_REGISTERS: u32 = 0x03;
 }
 
-/// `KUSER_SHARED_DATA`: what 64-bit systems have beyond [`nt::layout`](crate::nt::layout)'s.
+/// `KUSER_SHARED_DATA`: [`nt::layout`](crate::nt::layout)'s, and what 64-bit systems have beyond it.
 pub mod shared {
     pub use crate::nt::layout::shared::{
-        NT_MAJOR_VERSION, NT_MINOR_VERSION, NT_PRODUCT_TYPE, NT_SYSTEM_ROOT, PRODUCT_TYPE_IS_VALID, RET,
-        TEST_RET_INSTRUCTION, TICK_COUNT_MULTIPLIER,
+        ACTIVE_CONSOLE_ID, COOKIE, IMAGE_NUMBER_HIGH, IMAGE_NUMBER_LOW, INTERRUPT_TIME, LARGE_PAGE_MINIMUM,
+        NATIVE_PROCESSOR_ARCHITECTURE, NT_BUILD_NUMBER, NT_MAJOR_VERSION, NT_MINOR_VERSION, NT_PRODUCT_TYPE,
+        NT_SYSTEM_ROOT, NUMBER_OF_PHYSICAL_PAGES, NX_SUPPORT_POLICY, PROCESSOR_FEATURES, PRODUCT_TYPE_IS_VALID,
+        RESERVED_1, RESERVED_3, RET, SUITE_MASK, SYSTEM_TIME, TEST_RET_INSTRUCTION, TICK_COUNT, TICK_COUNT_MULTIPLIER,
+        TIME_ZONE_ID, system_time,
     };
 
+    /// Since Windows 8: ticks of the performance counter in a second, eight bytes.
+    pub const QPC_FREQUENCY: u32 = 0x300;
     /// `SystemCall` since Windows 10 1511: bit 0 set, the stubs use `int 2Eh`.
     pub const SYSTEM_CALL: u32 = 0x308;
+    /// Value of [`IMAGE_NUMBER_LOW`] and [`IMAGE_NUMBER_HIGH`] (`IMAGE_FILE_MACHINE_AMD64`).
+    pub const IMAGE_AMD64: u32 = 0x8664;
+    /// Value of [`NATIVE_PROCESSOR_ARCHITECTURE`] (`PROCESSOR_ARCHITECTURE_AMD64`).
+    pub const ARCHITECTURE_AMD64: u32 = 9;
+    /// A tick of the clock, in units of 100 ns: 15.625 ms.
+    pub const CLOCK_TICK: u32 = 156_250;
+    /// Value of [`TICK_COUNT_MULTIPLIER`] for such ticks: 15.625 times 2^24.
+    pub const CLOCK_MULTIPLIER: u32 = 0x0FA0_0000;
+
+    /// Indices of `ProcessorFeatures` (`PF_*` of `winnt.h`) that this guest decides by CPUID.
+    pub mod processor_feature {
+        /// CMPXCHG8B.
+        pub const COMPARE_EXCHANGE_DOUBLE: u32 = 2;
+        /// MMX.
+        pub const MMX: u32 = 3;
+        /// SSE.
+        pub const XMMI: u32 = 6;
+        /// RDTSC.
+        pub const RDTSC: u32 = 8;
+        /// PAE.
+        pub const PAE: u32 = 9;
+        /// SSE2.
+        pub const XMMI64: u32 = 10;
+        /// Pages can forbid execution, and the system makes use of it.
+        pub const NX: u32 = 12;
+        /// SSE3.
+        pub const SSE3: u32 = 13;
+        /// CMPXCHG16B.
+        pub const COMPARE_EXCHANGE128: u32 = 14;
+    }
 }
 
 /// `KSERVICE_TABLE_DESCRIPTOR` and how a number is split (ReactOS `sdk/include/ndk/ketypes.h`).
@@ -221,6 +275,8 @@ pub mod teb {
     pub const STACK_LIMIT: u32 = 0x0010;
     /// Address of the TEB itself.
     pub const SELF: u32 = 0x0030;
+    /// The process's PEB.
+    pub const PEB: u32 = 0x0060;
     /// Drawing commands that wait to be sent to the kernel.
     pub const GDI_BATCH_COUNT: u32 = 0x1740;
     /// Bytes to reserve for the structure.

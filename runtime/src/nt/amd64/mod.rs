@@ -15,29 +15,45 @@
 //!
 //! Windows's way through the kernel and ReactOS's are both there; each set chooses by [`TableForm`] which of the two entries
 //! MSR C0000082h names. Kernel stubs name their own.
+//!
+//! [`build`] makes the image of a proof. [`Kernel::session`] makes one that runs a program of ring 3 in place of the harness:
+//! see [`Session`].
 
 use ntgate_gen::stub::Stub;
 
 use super::start::Starts;
 use super::{BuildError, Ring, Start, Symbol, assembly as assembler, block, memory, paging, start};
 
+mod apc;
 mod assembly;
 mod boot;
+mod bugcheck;
+mod callback;
 mod calls;
+mod clock;
+mod context;
 mod data;
+mod debug;
 mod descriptors;
 mod dispatch;
 mod entry;
+mod exception;
 mod exit;
+mod gui;
 mod harness;
 mod image;
 pub mod layout;
+mod ntdll;
 mod print;
 pub mod profile;
 mod reactos;
 pub mod record;
+mod recovery;
 mod report;
+mod services;
+mod session;
 mod sets;
+mod shared_page;
 mod stubs;
 mod symbols;
 mod system;
@@ -45,9 +61,12 @@ mod system;
 mod tests;
 mod traps;
 mod user;
+mod user_copy;
 
+pub use super::i386::Gui;
 pub use image::Kernel;
 pub use profile::Profile;
+pub use session::{ServiceRoutine, Session};
 
 /// What one boot is to do.
 #[derive(Debug, Clone, Default)]

@@ -10,7 +10,8 @@ use super::layout::port;
 pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
     print(k)?;
     print_hex(k)?;
-    print_short_hex(k)
+    print_short_hex(k)?;
+    print_qwords(k)
 }
 
 /// Writes RCX bytes at RSI to the debug console.
@@ -65,6 +66,36 @@ fn print_short_hex(k: &mut KernelAsm<'_>) -> Asm {
     k.a.set_label(found)?;
     print_digits(k)?;
     k.a.pop(rbx)?;
+    k.a.ret()
+}
+
+/// NtgatePrintQword writes RAX as sixteen digits. RBX, RSI and RDI stay. NtgatePrintQwords writes EBX qwords from RSI on, a space
+/// before each, and the end of the line.
+fn print_qwords(k: &mut KernelAsm<'_>) -> Asm {
+    let next = &mut k.a.create_label();
+    let done = &mut k.a.create_label();
+    k.begin(Routine::NtgatePrintQword)?;
+    k.a.push(rax)?;
+    k.a.shr(rax, 32)?;
+    k.call(Routine::NtgatePrintHex)?;
+    k.a.pop(rax)?;
+    k.jmp(Routine::NtgatePrintHex)?;
+
+    k.begin(Routine::NtgatePrintQwords)?;
+    k.a.cld()?;
+    k.a.set_label(next)?;
+    k.a.test(ebx, ebx)?;
+    k.a.je(*done)?;
+    k.a.mov(al, b' ' as u32)?;
+    k.a.out(port::DEBUG_CONSOLE, al)?;
+    k.a.mov(rax, qword_ptr(rsi))?;
+    k.call(Routine::NtgatePrintQword)?;
+    k.a.add(rsi, 8)?;
+    k.a.dec(ebx)?;
+    k.a.jmp(*next)?;
+    k.a.set_label(done)?;
+    k.a.mov(al, b'\n' as u32)?;
+    k.a.out(port::DEBUG_CONSOLE, al)?;
     k.a.ret()
 }
 

@@ -9,11 +9,13 @@ use iced_x86::code_asm::{
 
 use super::assembly::{Asm, KernelAsm, Routine};
 use super::data::kernel;
-use super::entry::entry_registers;
+use super::entry::{entry_registers, field};
 use super::exit::VOLATILE_XMM;
-use super::layout::{HOME_AREA, REACTOS_COPY_AREA, kpcr, mode, selector, service_table, status, trap_frame};
-use super::record::{exit, fact};
-use super::report;
+use super::layout::{
+    HOME_AREA, REACTOS_COPY_AREA, dispatcher_header, kpcr, mode, selector, service_table, status, trap_frame,
+};
+use super::record::{FILL, exit, fact};
+use super::{apc, debug, report};
 
 /// Emits all of this file.
 pub(crate) fn emit(k: &mut KernelAsm<'_>) -> Asm {
@@ -39,7 +41,7 @@ fn system_call(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(rsp, qword_ptr(kpcr::RSP_BASE).gs())?;
     k.a.sub(rsp, at(trap_frame::SIZE) as i32)?;
     entry_registers(k)?;
-    for (field, register) in [
+    for (offset, register) in [
         (trap_frame::RAX, rax),
         (trap_frame::RIP, rcx),
         (trap_frame::RDX, rdx),
@@ -47,8 +49,12 @@ fn system_call(k: &mut KernelAsm<'_>) -> Asm {
         (trap_frame::R9, r9),
         (trap_frame::RCX, r10),
         (trap_frame::EFLAGS, r11),
+        (trap_frame::RBX, rbx),
+        (trap_frame::RSI, rsi),
+        (trap_frame::RDI, rdi),
+        (trap_frame::RBP, rbp),
     ] {
-        k.a.mov(qword_ptr(rsp + at(field)), register)?;
+        k.a.mov(qword_ptr(rsp + at(offset)), register)?;
     }
     k.a.mov(rax, qword_ptr(kpcr::USER_RSP).gs())?;
     k.a.mov(qword_ptr(rsp + at(trap_frame::RSP)), rax)?;
@@ -60,10 +66,10 @@ fn system_call(k: &mut KernelAsm<'_>) -> Asm {
 
     k.begin(Routine::RosKiSystemCall64Again)?;
     k.call(Routine::RosKiSystemCallHandler)?;
-    for (field, register) in
+    for (offset, register) in
         [(trap_frame::RCX, rcx), (trap_frame::RDX, rdx), (trap_frame::R8, r8), (trap_frame::R9, r9)]
     {
-        k.a.mov(register, qword_ptr(rsp + at(field)))?;
+        k.a.mov(register, qword_ptr(rsp + at(offset)))?;
     }
     k.a.call(rax)
 }
@@ -76,9 +82,10 @@ fn service_exit(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(rcx, qword_ptr(kpcr::CURRENT_THREAD).gs())?;
     k.a.cmp(byte_ptr(rcx + thread.user_apc_pending), 0)?;
     k.a.je(*no_apc)?;
-    k.call(Routine::KiInitiateUserApc)?;
+    apcs(k)?;
     k.a.set_label(no_apc)?;
     k.a.cli()?;
+    debug_registers(k)?;
     k.a.ldmxcsr(dword_ptr(rsp + at(trap_frame::MXCSR)))?;
     k.a.mov(rcx, qword_ptr(kpcr::CURRENT_THREAD).gs())?;
     k.a.mov(rdx, qword_ptr(rsp + at(trap_frame::TRAP_FRAME)))?;
@@ -98,12 +105,33 @@ fn service_exit(k: &mut KernelAsm<'_>) -> Asm {
     k.a.sysretq()
 }
 
+/// Delivers what is pending: RAX survives, as does RBP, which is ring 3's.
+fn apcs(k: &mut KernelAsm<'_>) -> Asm {
+    k.a.push(rbp)?;
+    k.a.push(rax)?;
+    k.a.lea(rbp, rsp + (16 + at(trap_frame::RBP_BIAS)))?;
+    k.a.mov(qword_ptr(field(trap_frame::RAX)), rax)?;
+    k.call(Routine::NtgateCompleteFrame)?;
+    apc::deliver(k)?;
+    k.a.pop(rax)?;
+    k.a.pop(rbp)
+}
+
+/// Loads ring 3's debug registers, if the frame has any. RAX and RBP survive.
+fn debug_registers(k: &mut KernelAsm<'_>) -> Asm {
+    k.a.mov(rdx, rbp)?;
+    k.a.lea(rbp, rsp + at(trap_frame::RBP_BIAS))?;
+    debug::restore(k)?;
+    k.a.mov(rbp, rdx)
+}
+
 /// Registers that a C routine gives back.
 const NON_VOLATILE: [AsmRegister64; 4] = [rbx, rsi, rdi, rbp];
 
 /// KiSystemCallHandler, the part up to the table: gives the service's address in RAX.
 fn handler(k: &mut KernelAsm<'_>) -> Asm {
     let thread = k.profile.thread;
+    let not_debugged = &mut k.a.create_label();
     k.begin(Routine::RosKiSystemCallHandler)?;
     for register in NON_VOLATILE {
         k.a.push(register)?;
@@ -118,6 +146,18 @@ fn handler(k: &mut KernelAsm<'_>) -> Asm {
     k.a.mov(rsi, qword_ptr(rbx + thread.trap_frame))?;
     k.a.mov(qword_ptr(rbp + trap_frame::TRAP_FRAME), rsi)?;
     k.a.mov(qword_ptr(rbx + thread.trap_frame), rbp)?;
+    k.a.mov(word_ptr(rbp + trap_frame::DR7), 0)?;
+    k.a.test(byte_ptr(rbx + dispatcher_header::DEBUG_ACTIVE), dispatcher_header::DEBUG_REGISTERS as i32)?;
+    k.a.je(*not_debugged)?;
+    k.a.add(rbp, trap_frame::RBP_BIAS as i32)?;
+    k.call(Routine::KiSaveDebugRegisterState)?;
+    k.a.sub(rbp, trap_frame::RBP_BIAS as i32)?;
+    // The exit of the trap before has left something where the arguments go.
+    k.a.mov(rdi, FILL)?;
+    for slot in 1..=REACTOS_COPY_AREA / 8 {
+        k.a.mov(qword_ptr(rbp - 8 * slot), rdi)?;
+    }
+    k.a.set_label(not_debugged)?;
     k.a.sti()?;
     k.a.mov(eax, dword_ptr(rbp + trap_frame::RAX))?;
     report::entry_facts(k, 0)?;
@@ -125,10 +165,14 @@ fn handler(k: &mut KernelAsm<'_>) -> Asm {
     k.a.shr(edi, service_table::SHIFT)?;
     k.a.and(edi, service_table::MASK)?;
     k.a.and(eax, service_table::NUMBER_MASK)?;
-    k.lea_data(r10, kernel::POINTER_TABLE)?;
-    k.lea_data(r11, kernel::POINTER_TABLE_SHADOW)?;
-    k.a.test(dword_ptr(rbx + thread.flags), thread.gui_thread)?;
-    k.a.cmovne(r10, r11)?;
+    if let Some(table) = thread.service_table {
+        k.a.mov(r10, qword_ptr(rbx + table))?;
+    } else {
+        k.lea_data(r10, kernel::POINTER_TABLE)?;
+        k.lea_data(r11, kernel::POINTER_TABLE_SHADOW)?;
+        k.a.test(dword_ptr(rbx + thread.flags), thread.gui_thread)?;
+        k.a.cmovne(r10, r11)?;
+    }
     k.a.add(r10, rdi)?;
     k.a.cmp(eax, dword_ptr(r10 + service_table::LIMIT))?;
     k.jae(Routine::RosKiSystemCallHandlerRange)
@@ -221,6 +265,8 @@ fn zw_system_service(k: &mut KernelAsm<'_>) -> Asm {
     entry_registers(k)?;
     k.a.mov(k.fact(fact::ENTRY), trap_frame::BY_ZW_SYSTEM_SERVICE)?;
     k.a.mov(k.fact(fact::FRAME), rbp)?;
+    // There is no machine frame, so who looks at the frame has to be told.
+    k.a.mov(word_ptr(rbp + trap_frame::SEG_CS), selector::R0_CODE)?;
     k.a.mov(r11, qword_ptr(kpcr::CURRENT_THREAD).gs())?;
     k.a.mov(dil, byte_ptr(r11 + thread.previous_mode))?;
     k.a.mov(byte_ptr(rbp + trap_frame::PREVIOUS_MODE), dil)?;

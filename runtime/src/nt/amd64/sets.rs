@@ -6,12 +6,12 @@ use iced_x86::code_asm::{
 };
 
 use super::assembly::{Asm, KernelAsm, Routine};
+use super::bugcheck::leave;
 use super::data::{harness as block, head, kernel, set};
 use super::harness;
 use super::layout::{kpcr, mode, msr, selector, shared, trap_frame};
 use super::record::FILL;
 use super::report::{KERNEL_FILLED, clear_record, fill_for_user, print_literal, print_text};
-use super::traps::leave;
 
 /// Bytes below the frame of ring 3 at which the kernel harness starts each call: return address, seven registers, trap
 /// frame, and what the alignment takes.
@@ -93,6 +93,10 @@ fn set_up(k: &mut KernelAsm<'_>) -> Asm {
     // The first call of a win32k service makes the thread a GUI thread, in each set.
     k.a.mov(rcx, qword_ptr(kpcr::CURRENT_THREAD).gs())?;
     k.a.and(dword_ptr(rcx + thread.flags), !(thread.gui_thread as i32))?;
+    if let Some(table) = thread.service_table {
+        k.lea_data(rax, kernel::POINTER_TABLE)?;
+        k.a.mov(qword_ptr(rcx + table), rax)?;
+    }
 
     print_text(k, set::BEGIN_TEXT)?;
     k.a.mov(ecx, msr::LSTAR)?;

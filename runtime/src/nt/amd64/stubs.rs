@@ -75,11 +75,7 @@ impl Builder<'_> {
     fn place(&self, set: &StubSet, count: usize, longest: usize) -> Result<Place, BuildError> {
         let profile = &self.kernel.profile;
         let stride = profile.ntdll_stub_stride as usize;
-        let end = profile.other_stubs.min(if profile.ntdll_stubs < profile.shared_user {
-            profile.shared_user
-        } else {
-            u64::MAX
-        });
+        let end = profile.ntdll_dispatchers;
         let wanted = set.ring == Ring::User && set.label == profile.ntdll_set && !self.ntdll_taken;
         if wanted && longest <= stride && (count * stride) as u64 <= end - profile.ntdll_stubs {
             return Ok(Place { base: profile.ntdll_stubs, stride, in_ntdll: true });

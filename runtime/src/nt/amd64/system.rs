@@ -6,10 +6,11 @@ use super::assembly::{Assembled, Routine};
 use super::block::Block;
 use super::data::{harness, kernel};
 use super::descriptors::{GDT_SIZE, IDT_SIZE, gdt, idt};
-use super::layout::{INITIAL_MXCSR, PAGE, kpcr, mode, service_table, shared, teb, tss};
+use super::layout::{INITIAL_MXCSR, PAGE, apc, kpcr, mode, service_table, teb, tss, user_context};
 use super::memory::{Access, Region};
 use super::profile::Profile;
 use super::record::{MXCSR_BEFORE, POISON_XMM};
+use super::shared_page::shared_data;
 use super::user::UserCode;
 
 /// Every region that does not depend on the plan, except the kernel's variables.
@@ -55,7 +56,7 @@ fn tables(profile: &Profile, code: &Assembled) -> Vec<u8> {
     for (index, descriptor) in gdt(profile).into_iter().enumerate() {
         block.qword(8 * index as u32, descriptor);
     }
-    for (index, half) in idt(|routine| code.address(routine)).into_iter().enumerate() {
+    for (index, half) in idt(profile, |routine| code.address(routine)).into_iter().enumerate() {
         block.qword(idt_offset + 8 * index as u32, half);
     }
     block.qword(tss_offset + tss::RSP0, profile.initial_stack);
@@ -87,27 +88,13 @@ fn processor(profile: &Profile) -> Vec<u8> {
     block.finish()
 }
 
-/// `KUSER_SHARED_DATA`, without what the guest decides.
-fn shared_data(profile: &Profile) -> Vec<u8> {
-    let mut block = Block::new(PAGE);
-    // 15.625 ms a tick, in 1/2^24 ms.
-    block.dword(shared::TICK_COUNT_MULTIPLIER, 0x0FA0_0000);
-    for (index, unit) in profile.system_root.encode_utf16().enumerate() {
-        block.put(shared::NT_SYSTEM_ROOT + 2 * index as u32, &unit.to_le_bytes());
-    }
-    block.dword(shared::NT_PRODUCT_TYPE, profile.product_type);
-    block.byte(shared::PRODUCT_TYPE_IS_VALID, 1);
-    block.dword(shared::NT_MAJOR_VERSION, profile.major_version);
-    block.dword(shared::NT_MINOR_VERSION, profile.minor_version);
-    block.finish()
-}
-
 /// The thread's TEB, no more than its `NT_TIB`.
 fn thread_block(profile: &Profile) -> Vec<u8> {
     let mut block = Block::new(teb::SIZE);
     block.qword(teb::STACK_BASE, profile.user_stack);
     block.qword(teb::STACK_LIMIT, profile.user_stack - u64::from(profile.user_stack_pages * PAGE));
     block.qword(teb::SELF, profile.teb);
+    block.qword(teb::PEB, profile.peb);
     block.finish()
 }
 
@@ -140,7 +127,17 @@ pub(crate) fn kernel_data(profile: &Profile, code: &Assembled) -> Result<Block, 
     let base = profile.kernel_data;
     let mut block = Block::new(kernel::END);
     block.qword(kernel::THREAD + thread.initial_stack, profile.initial_stack);
+    let stack = u64::from(profile.kernel_stack_pages * PAGE);
+    block.qword(kernel::THREAD + thread.stack_limit, profile.initial_stack - stack);
     block.qword(kernel::THREAD + thread.teb, profile.teb);
+    for head in [thread.apc_state, thread.apc_state + apc::USER_QUEUE] {
+        let head = kernel::THREAD + head;
+        block.qword(head, base + u64::from(head));
+        block.qword(head + 8, base + u64::from(head));
+    }
+    if let Some(table) = thread.service_table {
+        block.qword(kernel::THREAD + table, base + u64::from(kernel::POINTER_TABLE));
+    }
     block.qword(kernel::THREAD + thread.process, base + u64::from(kernel::PROCESS));
     block.qword(kernel::THREAD + thread.trap_frame, profile.base_frame());
     block.byte(kernel::THREAD + thread.previous_mode, mode::USER);
@@ -151,6 +148,8 @@ pub(crate) fn kernel_data(profile: &Profile, code: &Assembled) -> Result<Block, 
         block.qword(pointer + 2, address);
     }
     block.qword(kernel::USER_PROBE_ADDRESS, profile.user_probe_address);
+    block.dword(kernel::PROOF, 1);
+    block.dword(kernel::MXCSR_MASK, user_context::MXCSR_MASK);
     harness_block(&mut block, kernel::HARNESS, 0, code.address(Routine::NtgateDirect));
     block.put(kernel::TEXTS, &code.texts);
     for byte in 0..=255u32 {

@@ -12,30 +12,35 @@ use crate::machine::{Exit, Machine};
 use crate::nt::amd64::record::{self, KERNEL_POINTER, NO_HANDLER, PAST_END, SENTINEL, entry, fact};
 
 /// Runs an image; gives the log and the value at the exit port.
-type Boot = fn(&Image) -> (String, u32);
+pub(super) type Boot = fn(&Image) -> (String, u32);
 
 /// Guest instructions that no image here comes near.
 const BUDGET: u64 = 100_000_000;
 
 /// Boots on the bundled machine.
-fn bundled(image: &Image) -> (String, u32) {
+pub(super) fn bundled(image: &Image) -> (String, u32) {
     bundled_cpu(image, "core2duo")
 }
 
 /// Boots on a CPU model of the bundled machine.
 fn bundled_cpu(image: &Image, cpu: &str) -> (String, u32) {
+    boot_within(image, cpu, BUDGET)
+}
+
+/// The same, for at most so many instructions.
+pub(super) fn boot_within(image: &Image, cpu: &str, budget: u64) -> (String, u32) {
     let mut machine = Machine::new(Model::by_name(cpu).expect("there is such a model"), 32 << 20);
     machine.load(&image.elf).expect("it can be loaded");
-    let exit = machine.run(BUDGET);
+    let exit = machine.run(budget);
     let log = String::from_utf8(machine.take_console()).expect("the log is ASCII");
     match exit {
         Exit::Port(value) => (log, value),
-        other => panic!("{other:?} after {:?}", log.lines().last()),
+        other => panic!("{other:?} at {:x} after {:?}", machine.rip(), log.lines().last()),
     }
 }
 
 /// Boots under QEMU.
-fn qemu(image: &Image) -> (String, u32) {
+pub(super) fn qemu(image: &Image) -> (String, u32) {
     let name = format!("ntgate-nt64-{}-{:?}", std::process::id(), std::thread::current().id());
     let path = std::env::temp_dir().join(name);
     let (elf, log) = (path.with_extension("elf"), path.with_extension("log"));
@@ -51,19 +56,7 @@ fn qemu(image: &Image) -> (String, u32) {
     (text, code as u32 >> 1)
 }
 
-/// Makes a test for each machine.
-macro_rules! on_all_machines {
-    ($($name:ident)*) => {
-        mod on_the_bundled_machine {
-            $(#[test] fn $name() { super::$name(super::bundled); })*
-        }
-        mod under_qemu {
-            $(#[test] #[ignore = "needs qemu-system-x86_64"] fn $name() { super::$name(super::qemu); })*
-        }
-    };
-}
-
-on_all_machines! {
+on_both_machines! {
     every_set_runs
     a_callback_sees_every_return
     services_of_win32k_make_the_thread_a_gui_thread
@@ -76,7 +69,7 @@ on_all_machines! {
 }
 
 /// The records of a log.
-fn records(log: &str) -> Vec<Vec<u64>> {
+pub(super) fn records(log: &str) -> Vec<Vec<u64>> {
     let record = |line: &str| -> Vec<u64> {
         line.split(' ').map(|number| u64::from_str_radix(number, 16).expect("it is hexadecimal")).collect()
     };
@@ -84,7 +77,7 @@ fn records(log: &str) -> Vec<Vec<u64>> {
 }
 
 /// All sets of a plan.
-fn judge(boot: Boot, profile: &Profile, plan: &Plan) {
+pub(super) fn judge(boot: Boot, profile: &Profile, plan: &Plan) {
     let image = build(profile, plan).expect("it builds");
     judge_image(boot, profile, plan, &image);
 }
@@ -151,7 +144,7 @@ fn judge_image(boot: Boot, profile: &Profile, plan: &Plan, image: &Image) {
 }
 
 fn every_set_runs(boot: Boot) {
-    for profile in [&WIN7_X64, &WIN10_X64] {
+    for profile in Profile::ALL {
         judge(boot, profile, &plan(LIST, Shape::of(Arch::Amd64)));
     }
 }
@@ -230,7 +223,7 @@ fn rows_that_are_wrong_show(boot: Boot) {
 }
 
 /// A stub with instructions of its own.
-fn code(stub: &Stub, emit: impl Fn(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>) -> Stub {
+pub(super) fn code(stub: &Stub, emit: impl Fn(&mut CodeAssembler) -> Result<(), iced_x86::IcedError>) -> Stub {
     let mut a = CodeAssembler::new(64).expect("64 bits are possible");
     emit(&mut a).expect("the instructions exist");
     Stub { instructions: a.take_instructions(), relocations: Vec::new(), ..stub.clone() }
@@ -304,7 +297,7 @@ fn faults_in_ring_0_stop_the_machine(boot: Boot) {
 #[test]
 #[ignore = "needs qemu-system-x86_64"]
 fn both_machines_write_the_same_log() {
-    for profile in [&WIN7_X64, &WIN10_X64] {
+    for profile in Profile::ALL {
         let image = build(profile, &plan(&format!("{LIST}{WIN32K}"), Shape::of(Arch::Amd64))).expect("it builds");
         assert!(bundled(&image) == qemu(&image), "{}", profile.name);
     }

@@ -1,8 +1,31 @@
 //! Tests of the 64-bit guest. What needs no CPU is here; `boots` runs images and judges every record by the formulas that
-//! [`record`](super::record) states.
+//! [`record`](super::record) states; the others run programs of ring 3.
 
+/// Makes two tests of one: on the bundled machine, and under QEMU if asked for.
+macro_rules! on_both_machines {
+    ($($name:ident)*) => {
+        mod on_the_bundled_machine {
+            $(#[test] fn $name() { super::$name(super::bundled); })*
+        }
+        mod under_qemu {
+            $(#[test] #[ignore = "needs qemu-system-x86_64"] fn $name() { super::$name(super::qemu); })*
+        }
+    };
+}
+
+mod apcs;
 mod boots;
+mod callbacks;
+mod contexts;
+mod exceptions;
 mod expected;
+mod frames;
+mod gui;
+mod instrumentation;
+mod mutants;
+mod profiles;
+mod session;
+mod shared_page;
 
 use ntgate_gen::model::Service;
 use ntgate_gen::{Arch, Shape, read_list, stub};
@@ -116,19 +139,21 @@ fn gdt_has_the_descriptors_of_the_boot_loader() {
 #[test]
 fn idt_has_the_gates_of_nt() {
     assert_eq!(gate_descriptor(0xFFFF_F800_0280_1234, 3, 0), [0x0280_EE00_0010_1234, 0xFFFF_F800]);
-    let table = idt(|routine| if routine == Routine::KiSystemService { 0xFFFF_F800_0280_1234 } else { 0 });
-    assert_eq!(table.len(), 512);
-    assert_eq!(table[2 * 0x2E..][..2], [0x0280_EE00_0010_1234, 0xFFFF_F800]);
-    for (number, gate) in table.chunks(2).enumerate() {
-        let dpl = if [0x03, 0x04, 0x2C, 0x2D, 0x2E].contains(&number) { 3 } else { 0 };
-        assert_eq!(gate[0] >> 45 & 3, dpl, "vector {number:#x}");
-        let stack = match number {
-            0x08 => 1,
-            0x12 => 2,
-            0x02 => 3,
-            _ => 0,
-        };
-        assert_eq!(gate[0] >> 32 & 7, stack, "vector {number:#x}");
+    for profile in Profile::ALL {
+        let table = idt(profile, |routine| if routine == Routine::KiSystemService { 0xFFFF_F800_0280_1234 } else { 0 });
+        assert_eq!(table.len(), 512);
+        assert_eq!(table[2 * 0x2E..][..2], [0x0280_EE00_0010_1234, 0xFFFF_F800]);
+        for (number, gate) in table.chunks(2).enumerate() {
+            let open = [0x03, 0x04, 0x2C, 0x2D, 0x2E].contains(&number) || number == 0x29 && profile == &WIN10_X64;
+            assert_eq!(gate[0] >> 45 & 3, if open { 3 } else { 0 }, "{}, vector {number:#x}", profile.name);
+            let stack = match number {
+                0x08 => 1,
+                0x12 => 2,
+                0x02 => 3,
+                _ => 0,
+            };
+            assert_eq!(gate[0] >> 32 & 7, stack, "vector {number:#x}");
+        }
     }
 }
 

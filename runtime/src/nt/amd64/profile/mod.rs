@@ -1,14 +1,37 @@
 //! Which 64-bit system the guest is: its addresses and the structure offsets that only its version has.
+//!
+//! One file a system; [`Profile::ALL`] has them all. Addresses are those of the system where a public source shows them, else
+//! such as it used. They are data, not contract: a kernel's routines are not where the system had them.
+
+use ntgate_gen::Shape;
+
+use crate::machine::cpuid::Model;
+
+mod reactos_amd64;
+mod win10_x64;
+mod win7_x64;
+
+pub use reactos_amd64::REACTOS_AMD64;
+pub use win7_x64::WIN7_X64;
+pub use win10_x64::WIN10_X64;
 
 /// Offsets of the `KTHREAD` and `KPROCESS` fields that the system-call path uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThreadLayout {
     /// `InitialStack`.
     pub initial_stack: u32,
-    /// `ThreadFlags`, or the dword that has the bit `GuiThread`.
+    /// `StackLimit`.
+    pub stack_limit: u32,
+    /// `ThreadFlags`, or the dword that has the bit `GuiThread`. Systems without the bit have it behind the structure here.
     pub flags: u32,
     /// The bit `GuiThread` in it: the win32k table can be called.
     pub gui_thread: u32,
+    /// `ServiceTable`, on systems where it tells which tables the thread calls; the others look at the bit.
+    pub service_table: Option<u32>,
+    /// `Alerted[KernelMode]`, one byte; that of user mode follows.
+    pub alerted: u32,
+    /// `ApcState.ApcListHead[KernelMode]`; the one of user mode follows.
+    pub apc_state: u32,
     /// `ApcState.Process`.
     pub process: u32,
     /// `ApcState.UserApcPending`, one byte.
@@ -19,7 +42,7 @@ pub struct ThreadLayout {
     pub apc_state_index: u32,
     /// `Teb`.
     pub teb: u32,
-    /// `SystemCallNumber`, four bytes.
+    /// `SystemCallNumber`, four bytes. Behind the structure where there is none, as is [`Self::first_argument`].
     pub system_call_number: u32,
     /// `FirstArgument`.
     pub first_argument: u32,
@@ -27,7 +50,9 @@ pub struct ThreadLayout {
     pub trap_frame: u32,
     /// `PreviousMode`, one byte.
     pub previous_mode: u32,
-    /// `KPROCESS.InstrumentationCallback`.
+    /// `CallbackStack`. Since Windows 8 there is none; the guest keeps it behind the part of the structure that it uses.
+    pub callback_stack: u32,
+    /// `KPROCESS.InstrumentationCallback`; behind the structure where there is none.
     pub instrumentation_callback: u32,
 }
 
@@ -41,10 +66,23 @@ pub struct Profile {
     pub major_version: u32,
     /// `NtMinorVersion`.
     pub minor_version: u32,
+    /// Build number, `NtBuildNumber` without its flags.
+    pub build: u32,
     /// `NtProductType`.
     pub product_type: u32,
     /// `NtSystemRoot`.
     pub system_root: &'static str,
+    /// The shapes of its stubs, the usual one first, and the kernel's own.
+    pub shapes: &'static [Shape],
+    /// The CPU models of the bundled machine that the system runs on.
+    pub cpus: &'static [&'static str],
+    /// Vector 29h is KiRaiseSecurityCheckFailure; else it is like any other.
+    pub has_vector_29: bool,
+    /// A process can have an instrumentation callback.
+    pub has_instrumentation: bool,
+    /// Bytes between the `CONTEXT` and the `EXCEPTION_RECORD` that KiUserExceptionDispatcher finds: room for a `CONTEXT_EX`
+    /// where the system keeps one.
+    pub context_ex: u32,
     /// `KTHREAD` offsets.
     pub thread: ThreadLayout,
     /// Global descriptor table.
@@ -61,6 +99,8 @@ pub struct Profile {
     pub shared_user: u64,
     /// TEB of the only thread.
     pub teb: u64,
+    /// PEB of the only process.
+    pub peb: u64,
     /// First code of the kernel image.
     pub kernel_text: u64,
     /// One small routine for each service.
@@ -73,6 +113,10 @@ pub struct Profile {
     pub initial_stack: u64,
     /// Pages of the thread's kernel stack.
     pub kernel_stack_pages: u32,
+    /// The end of the kernel stack that a thread gets when it becomes a GUI thread.
+    pub gui_stack: u64,
+    /// Its pages.
+    pub gui_stack_pages: u32,
     /// End of the interrupt stacks, one page each, of the double fault, the machine check and the NMI.
     pub interrupt_stacks: u64,
     /// Label of the set whose stubs stand in ntdll itself; others have pages of their own.
@@ -81,6 +125,8 @@ pub struct Profile {
     pub ntdll_stubs: u64,
     /// Distance of these stubs from each other.
     pub ntdll_stub_stride: u32,
+    /// ntdll's dispatchers of exceptions, APCs and callbacks, in a session.
+    pub ntdll_dispatchers: u64,
     /// First address for stubs of all other sets.
     pub other_stubs: u64,
     /// Address of the harness in ring 3.
@@ -104,6 +150,30 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// All profiles.
+    pub const ALL: [&'static Self; 3] = [&WIN7_X64, &WIN10_X64, &REACTOS_AMD64];
+
+    /// The profile of this name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<&'static Self> {
+        Self::ALL.into_iter().find(|profile| profile.name == name)
+    }
+
+    /// The profile of a system that had stubs of this shape: `None` for shapes of another architecture.
+    ///
+    /// Windows 8, which had [`Shape::SyscallHome`], has no profile; Windows 7 stands in, as the same stub enters its kernel in
+    /// the same way. The kernel's own shape of Windows is that of every version; Windows 7 stands for them all.
+    #[must_use]
+    pub fn of_shape(shape: Shape) -> Option<&'static Self> {
+        Self::ALL.into_iter().find(|profile| profile.shapes.contains(&shape))
+    }
+
+    /// Whether the system runs on a CPU.
+    #[must_use]
+    pub fn runs_on(&self, model: &Model) -> bool {
+        self.cpus.contains(&model.name)
+    }
+
     /// Address of a system-call frame that came from ring 3: at the end of the kernel stack.
     #[must_use]
     pub const fn base_frame(&self) -> u64 {
@@ -116,12 +186,22 @@ const COMMON: Profile = Profile {
     name: "",
     major_version: 0,
     minor_version: 0,
+    build: 0,
     product_type: 1,
     system_root: "C:\\Windows",
+    shapes: &[],
+    cpus: &["core2duo", "nehalem"],
+    has_vector_29: false,
+    has_instrumentation: true,
+    context_ex: 0,
     thread: ThreadLayout {
         initial_stack: 0x28,
+        stack_limit: 0x30,
         flags: 0,
         gui_thread: 0,
+        service_table: None,
+        alerted: 0,
+        apc_state: 0,
         process: 0,
         user_apc_pending: 0,
         combined_apc_disable: 0,
@@ -131,6 +211,7 @@ const COMMON: Profile = Profile {
         first_argument: 0,
         trap_frame: 0,
         previous_mode: 0,
+        callback_stack: 0,
         instrumentation_callback: 0,
     },
     gdt: 0,
@@ -140,16 +221,21 @@ const COMMON: Profile = Profile {
     shared_kernel: 0xFFFF_F780_0000_0000,
     shared_user: 0x7FFE_0000,
     teb: 0,
+    peb: 0,
     kernel_text: 0,
     kernel_services: 0,
     kernel_data: 0,
     kernel_stubs: 0,
     initial_stack: 0,
     kernel_stack_pages: 6,
+    gui_stack: 0,
+    // KERNEL_LARGE_STACK_SIZE, ReactOS sdk/include/ndk/amd64/ketypes.h.
+    gui_stack_pages: 18,
     interrupt_stacks: 0,
     ntdll_set: "",
     ntdll_stubs: 0,
     ntdll_stub_stride: 0,
+    ntdll_dispatchers: 0,
     other_stubs: 0,
     user_text: 0x6000_0000,
     user_data: 0x6801_0000,
@@ -160,87 +246,4 @@ const COMMON: Profile = Profile {
     user_probe_address: 0,
     system_calls_counter: 0,
     boot_physical: 0x0010_0000,
-};
-
-/// Windows 7 (6.1) for x64. `KTHREAD`: ReactOS `sdk/include/ndk/tests/win7_x64.c`. `KPROCESS`: Geoff Chappell, "KPROCESS"
-/// (geoffchappell.com, `studies/windows/km/ntoskrnl/inc/ntos/ke/kprocess`), who has it from Microsoft's symbol files. The
-/// counter: public disassemblies of its KiSystemCall64, `inc dword ptr gs:2238h`.
-pub const WIN7_X64: Profile = Profile {
-    name: "win7-x64",
-    major_version: 6,
-    minor_version: 1,
-    thread: ThreadLayout {
-        initial_stack: 0x28,
-        flags: 0x100,
-        gui_thread: 0x80,
-        process: 0x70,
-        user_apc_pending: 0x7A,
-        combined_apc_disable: 0x1C4,
-        apc_state_index: 0x1F0,
-        teb: 0xB8,
-        system_call_number: 0x1F8,
-        first_argument: 0x1E0,
-        trap_frame: 0x1D8,
-        previous_mode: 0x1F6,
-        instrumentation_callback: 0x100,
-    },
-    gdt: 0xFFFF_F800_00B9_5000,
-    idt: 0xFFFF_F800_00B9_5080,
-    tss: 0xFFFF_F800_00B9_6080,
-    kpcr: 0xFFFF_F800_0100_0000,
-    teb: 0x0000_07FF_FFFD_C000,
-    kernel_text: 0xFFFF_F800_0280_1000,
-    kernel_services: 0xFFFF_F800_0284_0000,
-    kernel_data: 0xFFFF_F800_02A0_0000,
-    kernel_stubs: 0xFFFF_F800_02C0_0000,
-    initial_stack: 0xFFFF_F880_0200_8000,
-    interrupt_stacks: 0xFFFF_F880_0201_8000,
-    ntdll_set: "syscall",
-    ntdll_stubs: 0x7783_1340,
-    ntdll_stub_stride: 0x10,
-    other_stubs: 0x0000_07FE_F000_0000,
-    user_probe_address: 0x0000_07FF_FFFF_0000,
-    system_calls_counter: 0x2238,
-    ..COMMON
-};
-
-/// Windows 10 (10.0) for x64, an early build. `KTHREAD`: ReactOS `sdk/include/ndk/tests/win10_x64.c`. `KPROCESS` and the
-/// counter: as for [`WIN7_X64`]; both moved from build to build.
-pub const WIN10_X64: Profile = Profile {
-    name: "win10-x64",
-    major_version: 10,
-    minor_version: 0,
-    thread: ThreadLayout {
-        initial_stack: 0x28,
-        flags: 0x78,
-        gui_thread: 0x80,
-        process: 0xB8,
-        user_apc_pending: 0xC2,
-        combined_apc_disable: 0x1E4,
-        apc_state_index: 0x24A,
-        teb: 0xF0,
-        system_call_number: 0x80,
-        first_argument: 0x88,
-        trap_frame: 0x90,
-        previous_mode: 0x232,
-        instrumentation_callback: 0x2C8,
-    },
-    gdt: 0xFFFF_F803_5C27_5000,
-    idt: 0xFFFF_F803_5C27_5080,
-    tss: 0xFFFF_F803_5C27_6080,
-    kpcr: 0xFFFF_F803_5B00_0000,
-    teb: 0x0000_0000_7FFD_8000,
-    kernel_text: 0xFFFF_F803_5D00_1000,
-    kernel_services: 0xFFFF_F803_5D04_0000,
-    kernel_data: 0xFFFF_F803_5D20_0000,
-    kernel_stubs: 0xFFFF_F803_5D40_0000,
-    initial_stack: 0xFFFF_D001_2F40_8000,
-    interrupt_stacks: 0xFFFF_D001_2F41_8000,
-    ntdll_set: "syscall-or-int2e",
-    ntdll_stubs: 0x0000_7FFA_9E24_0660,
-    ntdll_stub_stride: 0x20,
-    other_stubs: 0x0000_7FFA_A000_0000,
-    user_probe_address: 0x0000_7FFF_FFFF_0000,
-    system_calls_counter: 0x2EB8,
-    ..COMMON
 };
