@@ -21,8 +21,13 @@ const GEN: [Room; 11] = [
     ("diff", &["model", "diag", "read"]),
 ];
 
-const RUNTIME: [Room; 4] =
-    [("machine", &[]), ("nt", &["machine"]), ("backend", &["machine"]), ("prove", &["machine", "nt", "backend"])];
+const RUNTIME: [Room; 5] = [
+    ("machine", &[]),
+    ("nt", &["machine"]),
+    ("backend", &["machine"]),
+    ("prove", &["machine", "nt", "backend"]),
+    ("host", &["machine", "nt"]),
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

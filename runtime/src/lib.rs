@@ -5,6 +5,7 @@
 //!   dispatcher, and a harness that calls stubs and logs raw facts. It knows nothing of proofs.
 //! - [`backend`]: the same image on the machine or under QEMU, and the same log out.
 //! - [`prove`]: from a list to a verdict.
+//! - [`host`]: a program on a whole system, some of whose services are closures of the host.
 //!
 //! From an image to its log:
 //!
@@ -27,6 +28,7 @@
 //! And the verdict, on every CPU at once: [`prove::prove`].
 
 pub mod backend;
+pub mod host;
 pub mod machine;
 pub mod nt;
 pub mod prove;

@@ -91,7 +91,7 @@ pub(crate) type Flow = Result<(), Stop>;
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Exit {
-    /// The guest wrote this value to the exit port (F4h, as QEMU's `isa-debug-exit` has it).
+    /// The guest wrote this value to the exit port (F4h, as QEMU's `isa-debug-exit` has it). EIP is behind the instruction.
     Port(u32),
     /// `HLT` with no interrupt that could end it.
     Halted,

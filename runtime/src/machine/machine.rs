@@ -92,7 +92,8 @@ impl Machine {
         multiboot::load(&mut self.core, image)
     }
 
-    /// Runs for at most `budget` instructions, and a few more to the end of a block; an exception counts as one.
+    /// Runs for at most `budget` instructions, and a few more to the end of a block; an exception counts as one. After
+    /// [`Exit::Port`] and [`Exit::Budget`] it may be called again: the guest goes on with its next instruction.
     pub fn run(&mut self, budget: u64) -> Exit {
         let limit = self.core.retired.saturating_add(budget);
         run::run(&mut self.core, &mut self.blocks, limit)

@@ -29,7 +29,8 @@
 //! What the processor does is in these rooms:
 //!
 //! * state: `core`, [`flags`], [`segment`], [`cpuid`], `memory`
-//! * reaching memory: `access` (segments), `paging` (translation), `frame` (what the processor itself pushes)
+//! * reaching memory: `access` (segments), `paging` (translation), `frame` (what the processor itself pushes), `reach` (the
+//!   host, with the guest's rights)
 //! * execution: `block` (decoded code), `op`, `exec` (one file an instruction family), `run` (the loop)
 //! * changes of privilege and mode: `descriptor`, `gate` (IDT and `IRET`), `far`, `task`, `long` (those in IA-32e mode),
 //!   `fastcall`, `mode`, `control`
@@ -64,6 +65,7 @@ mod paging;
 mod ports;
 #[cfg(test)]
 mod random;
+mod reach;
 mod run;
 pub mod segment;
 mod task;
@@ -82,3 +84,4 @@ pub use self::fault::Exit;
 pub use self::gate::Gate;
 pub use self::machine::{Machine, Register, SegmentRegister};
 pub use self::multiboot::LoadError;
+pub use self::reach::{Denied, Rights};

@@ -64,7 +64,11 @@ impl Core {
                 self.console.push(value.zx() as u8);
                 Ok(())
             }
-            EXIT..=EXIT_LAST => Err(self.leave(Exit::Port(value.zx() as u32))),
+            EXIT..=EXIT_LAST => {
+                // The instruction is complete; the run loop finds the exit behind it, and can go on from there.
+                self.exit = Some(Exit::Port(value.zx() as u32));
+                Err(Stop::Leave)
+            }
             _ => self.device_out(port, value.zx() as u8),
         }
     }

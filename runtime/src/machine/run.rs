@@ -15,6 +15,9 @@ pub(crate) fn run(core: &mut Core, blocks: &mut Blocks, limit: u64) -> Exit {
         if core.memory.has_stale() {
             blocks.drop_stale(core);
         }
+        if let Some(exit) = core.exit.take() {
+            return exit;
+        }
         if core.retired >= limit {
             return Exit::Budget;
         }

@@ -15,6 +15,7 @@
 pub mod amd64;
 mod assembly;
 mod block;
+mod entry;
 mod error;
 pub mod i386;
 pub mod lists;
@@ -23,6 +24,7 @@ mod paging;
 pub(crate) mod request;
 mod start;
 
+pub use entry::Entry;
 pub use error::BuildError;
 pub use i386::{
     Gui, Image, Kernel, Plan, PlannedService, Profile, Refusal, ServiceRoutine, Session, SetLayout, StubSet,

@@ -5,10 +5,10 @@ use ntgate_gen::stub::{self, Stub};
 use ntgate_gen::{Service, ServiceTable, Shape, read_list};
 
 use super::cpu::Cpu;
-use super::entry::Entry;
 use super::log::Form;
 use super::mutation::Mutation;
 use super::verdict::Expected;
+use crate::nt::Entry;
 use crate::nt::{BuildError, Start};
 
 /// A guest of one profile, assembled.

@@ -31,7 +31,6 @@
 mod amd64;
 mod code;
 mod cpu;
-mod entry;
 mod error;
 mod finding;
 mod group;
@@ -54,9 +53,9 @@ use std::time::Instant;
 use ntgate_gen::table::{REGISTER_ARGS, locate};
 use ntgate_gen::{Arch, Service, ServiceList, ServiceTable, Shape};
 
+pub use crate::nt::Entry;
 pub use code::{FoundCode, prove_code};
 pub use cpu::Cpu;
-pub use entry::Entry;
 pub use error::ProveError;
 pub use finding::{Finding, Value, What};
 pub use mutate::{Equivalent, Kind, Mutant, Mutants};

@@ -5,10 +5,10 @@ use std::time::Duration;
 use ntgate_gen::Shape;
 use ntgate_gen::stub::Syntax;
 
-use super::entry::Entry;
 use super::finding::{Finding, Value, What};
 use super::guest::{Services, Set};
 use super::mutate::Mutants;
+use crate::nt::Entry;
 use crate::nt::record::{KERNEL_POINTER, NO_HANDLER, PAST_END, UNMAPPED_POINTER};
 
 /// What a proof comes to.

@@ -9,11 +9,11 @@ use ntgate_gen::stub::Stub;
 use ntgate_gen::{Arch, Service, Shape, stub};
 
 use super::cpu::Cpu;
-use super::entry::Entry;
 use super::guest::{self, Change, Guest, Services, Set, SetView};
 use super::log::Form;
 use super::mutation::Mutation;
 use super::verdict::Expected;
+use crate::nt::Entry;
 use crate::nt::amd64::layout::COPY_RUN;
 use crate::nt::amd64::record::PAST_END;
 use crate::nt::amd64::{Image, Kernel, Plan, PlannedService, Profile, Row, StubSet, SystemCall, TableForm};

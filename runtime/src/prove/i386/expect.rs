@@ -7,10 +7,10 @@ use iced_x86::Mnemonic;
 use ntgate_gen::{Shape, Stub};
 
 use super::{I386, entry_of};
+use crate::nt::Entry;
 use crate::nt::layout::{kpcr, mode, selector, shared, status, trap_frame, vector};
 use crate::nt::record::{self, KERNEL_POINTER, NO_HANDLER, PAST_END, fact};
 use crate::nt::{Refusal, SetLayout, SystemCallForm};
-use crate::prove::entry::Entry;
 use crate::prove::guest::SetView;
 use crate::prove::verdict::{Expected, Want};
 

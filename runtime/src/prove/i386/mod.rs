@@ -9,11 +9,11 @@ use ntgate_gen::stub::Stub;
 use ntgate_gen::{Arch, Service, Shape, stub};
 
 use super::cpu::Cpu;
-use super::entry::Entry;
 use super::guest::{Change, Guest, Row, Services, Set, SetView};
 use super::log::Form;
 use super::mutation::Mutation;
 use super::verdict::Expected;
+use crate::nt::Entry;
 use crate::nt::record::PAST_END;
 use crate::nt::{BuildError, Image, Kernel, Plan, PlannedService, Profile, Ring, Start, StubSet, SystemCallForm};
 

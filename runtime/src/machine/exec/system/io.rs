@@ -80,6 +80,10 @@ fn outs<W: Width>(core: &mut Core, op: &Op) -> Flow {
         };
         advance(core, reg::SI, step * u64::from(W::BYTES), mask);
         done += step;
+        if core.exit.is_some() {
+            // The element went to the exit port. What is left of them comes when the run goes on.
+            return count(core, op, done, mask).and(Err(Stop::Leave));
+        }
     }
     if done == 0 { Ok(()) } else { count(core, op, done, mask) }
 }
@@ -91,8 +95,10 @@ fn outs_some<W: Width>(core: &mut Core, op: &Op, port: u16, most: u64, mask: u64
         return core.print_run(op.seg, offset, most.min((mask - offset).saturating_add(1)));
     }
     let value = core.load::<W>(op.seg, offset)?;
-    core.port_out(port, value)?;
-    Ok(1)
+    match core.port_out(port, value) {
+        Ok(()) | Err(Stop::Leave) => Ok(1),
+        Err(stop) => Err(stop),
+    }
 }
 
 fn ins<W: Width>(core: &mut Core, op: &Op) -> Flow {

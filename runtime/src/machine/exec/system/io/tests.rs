@@ -64,6 +64,48 @@ fn ports_answer_as_qemus_do() {
 }
 
 #[test]
+fn the_run_goes_on_behind_the_exit_port() {
+    let mut world = World::new();
+    let before = world.machine.retired();
+    // mov al, 1; out F4h, al; inc eax; out F4h, eax; hlt
+    assert_eq!(world.run(&[0xB0, 1, 0xE6, 0xF4, 0x40, 0xE7, 0xF4, 0xF4]), Exit::Port(1));
+    assert_eq!((world.machine.eip(), world.machine.retired() - before), (CODE + 4, 2));
+    // What the host changes meanwhile counts.
+    world.machine.set_register(Eax, 0x41);
+    assert_eq!(world.machine.run(0), Exit::Budget);
+    assert_eq!(world.machine.run(100), Exit::Port(0x42));
+    assert_eq!(world.machine.run(100), Exit::Halted);
+    assert_eq!(world.machine.retired() - before, 4, "HLT is not over");
+}
+
+#[test]
+fn a_string_of_exits_is_one_for_each_element() {
+    let mut world = World::new();
+    world.poke(DATA, &[5, 6, 7]);
+    world.machine.set_register(Esi, DATA);
+    world.machine.set_register(Ecx, 3);
+    world.machine.set_register(Edx, 0xF4);
+    assert_eq!(world.run(&[0xF3, 0x6E, 0xF4]), Exit::Port(5));
+    for (value, left) in [(6, 1), (7, 0)] {
+        assert_eq!(world.machine.run(100), Exit::Port(value));
+        assert_eq!((world.register(Esi), world.register(Ecx)), (DATA + 3 - left, left));
+    }
+    assert_eq!(world.machine.run(100), Exit::Halted);
+}
+
+#[test]
+fn a_traced_exit_is_followed_by_the_trap() {
+    let mut world = World::new();
+    // pushfd; or byte [esp+1], 1; popfd; out F4h, al
+    let code = [0x9C, 0x80, 0x4C, 0x24, 1, 1, 0x9D, 0xE6, 0xF4];
+    world.machine.set_register(Eax, 9);
+    assert_eq!(world.run(&code), Exit::Port(9));
+    assert_eq!(world.machine.run(100), Exit::Halted);
+    let seen = world.frame().expect("the trap was taken");
+    assert_eq!((seen.vector, seen.eip), (1, CODE + code.len() as u32));
+}
+
+#[test]
 fn strings_of_output() {
     // 10,000 bytes from ring 3's data, over pages, one of which is not mapped at the end.
     let mut world = World::new();
