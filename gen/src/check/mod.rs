@@ -7,7 +7,7 @@ mod counts;
 mod directive;
 mod entry;
 mod number;
-pub(crate) mod signature;
+mod signature;
 #[cfg(test)]
 mod tests;
 

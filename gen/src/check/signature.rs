@@ -3,7 +3,7 @@
 use super::counts::Counts;
 use super::{Checker, label, plural};
 use crate::diag::{Code, quoted};
-use crate::model::Param;
+use crate::model::{Param, is_annotation};
 use crate::syntax::{Line, Word};
 
 impl<'a> Checker<'a> {
@@ -98,19 +98,6 @@ const C_WORDS: [&str; 12] =
 /// Whether a word may be a type or a name: no star, no annotation.
 fn is_type_word(token: &str) -> bool {
     token != "*" && !is_annotation(token)
-}
-
-/// Whether a word says something of a parameter and is no part of its type: the annotations of today, `_In_reads_(n)`, those
-/// of before, `__in_opt`, and the old `IN`, `OUT` and `OPTIONAL` (mingw-w64 `sal.h`, `driverspecs.h`, `minwindef.h`). Other
-/// words may well begin with an underscore: `__int64`, `struct _GUID`.
-pub(crate) fn is_annotation(word: &str) -> bool {
-    let name = word.split('(').next().unwrap_or(word);
-    let is_new =
-        name.starts_with('_') && name.ends_with('_') && name[1..].starts_with(|c: char| c.is_ascii_uppercase());
-    let is_before = ["__in", "__out", "__inout", "__deref", "__reserved"]
-        .iter()
-        .any(|start| name.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('_')));
-    is_new || is_before || matches!(name, "IN" | "OUT" | "OPTIONAL")
 }
 
 /// Identifiers (an annotation with its argument counts as one) and stars; `None` if there is anything else.

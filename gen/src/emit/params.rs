@@ -4,8 +4,7 @@
 //! Windows are known (ReactOS `sdk/include/psdk/basetsd.h`, `windef.h`, `winnt.h`), everything with a star is a pointer,
 //! and the rest is a value of as many words as the count leaves for it.
 
-use crate::check::signature::is_annotation;
-use crate::model::{Arch, Param, Service};
+use crate::model::{Arch, Param, Service, is_annotation};
 
 /// What a parameter is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

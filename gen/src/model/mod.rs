@@ -249,6 +249,19 @@ impl Param {
     }
 }
 
+/// Whether a word says something of a parameter and is no part of its type: the annotations of today, `_In_reads_(n)`, those
+/// of before, `__in_opt`, and the old `IN`, `OUT` and `OPTIONAL` (mingw-w64 `sal.h`, `driverspecs.h`, `minwindef.h`). Other
+/// words may well begin with an underscore: `__int64`, `struct _GUID`.
+pub(crate) fn is_annotation(word: &str) -> bool {
+    let name = word.split('(').next().unwrap_or(word);
+    let is_new =
+        name.starts_with('_') && name.ends_with('_') && name[1..].starts_with(|c: char| c.is_ascii_uppercase());
+    let is_before = ["__in", "__out", "__inout", "__deref", "__reserved"]
+        .iter()
+        .any(|start| name.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('_')));
+    is_new || is_before || matches!(name, "IN" | "OUT" | "OPTIONAL")
+}
+
 impl std::fmt::Display for Param {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.name {
