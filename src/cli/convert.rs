@@ -1,11 +1,12 @@
 //! `ntgate convert`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ntgate_gen::Arch;
 use ntgate_gen::emit::{Format, Options, emit};
 use ntgate_gen::read::{InputFormat, Reading};
 
+use super::paths::check_apart;
 use super::source::{SourceArgs, format_parser, refused};
 use super::{Failure, output};
 
@@ -41,6 +42,11 @@ const NUMBERS_ONLY: [&str; 1] = ["csv"];
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.counts.as_ref().is_some_and(|path| output::is_standard(path)) && output::is_standard(&args.input) {
         return Err(Failure::input("both files are standard input; one of them can be"));
+    }
+    let inputs: Vec<&Path> =
+        [Some(&args.input), args.counts.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect();
+    if let Some(path) = &args.output {
+        check_apart(&inputs, &[path])?;
     }
     let mut reading = args.source.read(Some(&args.input), args.from, args.system.as_deref())?;
     if let Some(path) = &args.counts {

@@ -9,6 +9,7 @@ use ntgate_gen::{Arch, Encoding, Shape};
 
 use super::compare::compare;
 use super::input::ListArg;
+use super::paths::check_apart;
 use super::{Failure, output};
 
 /// Generate stubs, tables or the list itself in one of several formats
@@ -64,6 +65,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let shape = args.shape.as_deref().map(|name| Shape::from_name(args.arch, name)).transpose();
     options.shape = shape.map_err(|error| Failure::input(error.to_string()))?;
     options.encoding = args.encoding;
+    check_files(args)?;
     let input = args.list.read()?;
     let bytes = emit(&input.list, &options).map_err(|error| Failure::input(error.to_string()))?;
     let Some(path) = &args.output else {
@@ -72,17 +74,30 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.check {
         return compare(path, &bytes, args.emit.is_binary(), &input.name);
     }
+    let Some(rule) = &args.depfile else {
+        return output::write_file(path, &bytes);
+    };
+    output::write_files(&[(rule, &rule_of(path, args)?), (path, &bytes)])
+}
+
+/// An output must not take the place of what is read, or of another output. The list alone may be written over itself:
+/// in canonical form.
+fn check_files(args: &Args) -> Result<(), Failure> {
+    let Some(path) = args.output.as_deref().filter(|_| !args.check) else {
+        return Ok(());
+    };
     if args.depfile.is_some() && output::is_standard(path) {
         return Err(Failure::input("--depfile needs an output file: `-o -` is standard output"));
     }
-    output::write_file(path, &bytes)?;
-    // The output first: what a rule says of must be there.
-    args.depfile.as_deref().map_or(Ok(()), |rule| write_depfile(rule, path, args))
+    let inputs: Vec<&Path> = args.list.file().into_iter().collect();
+    let outputs: Vec<&Path> = [Some(path), args.depfile.as_deref()].into_iter().flatten().collect();
+    let is_list = args.emit == Format::List;
+    check_apart(&inputs, if is_list { &outputs[1..] } else { &outputs })?;
+    check_apart(&[], &outputs)
 }
 
 /// The list is what an output depends on, unless it came from standard input or is the built-in one.
-fn write_depfile(rule: &Path, output: &Path, args: &Args) -> Result<(), Failure> {
+fn rule_of(output: &Path, args: &Args) -> Result<Vec<u8>, Failure> {
     let bytes = depfile(&[output], &args.list.file().into_iter().collect::<Vec<_>>());
-    let bytes = bytes.map_err(|error| Failure::input(error.to_string()))?;
-    output::write_file(rule, &bytes)
+    bytes.map_err(|error| Failure::input(error.to_string()))
 }

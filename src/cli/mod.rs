@@ -11,6 +11,7 @@ mod input;
 mod man;
 mod nci;
 mod output;
+mod paths;
 mod prove;
 mod source;
 

@@ -7,6 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use ntgate_gen::nci::{Outputs, Target, generate};
 
 use super::input::ListArg;
+use super::paths::{directory, is_same_file};
 use super::{Failure, output};
 
 /// Write the files of ReactOS's old generator, which had this command line
@@ -64,7 +65,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let (sysfuncs, w32ksvc) = (sysfuncs?, w32ksvc?);
     let outputs = generate(args.arch, &sysfuncs.list, &w32ksvc.list);
     let outputs = outputs.map_err(|error| Failure::input(error.to_string()))?;
-    let files: Vec<_> = outputs_of(args).into_iter().zip(texts_of(&outputs)).collect();
+    let files: Vec<_> = outputs_of(args).into_iter().zip(texts_of(&outputs).map(str::as_bytes)).collect();
     output::write_files(&files)?;
     if let Some(note) = outputs.note {
         output::complain(&format!("ntgate: note: {note}\n"));
@@ -87,8 +88,8 @@ fn check_files(args: &Args) -> Result<(), Failure> {
     if inputs.iter().all(|path| output::is_standard(path)) {
         return Err(Failure::input("standard input is one list, not two"));
     }
-    let mut seen: Vec<PathBuf> = inputs.into_iter().map(resolved).collect();
-    if seen[0] == seen[1] && inputs[0].is_file() {
+    let mut seen = inputs.to_vec();
+    if is_same_file(inputs[0], inputs[1]) && inputs[0].is_file() {
         return Err(Failure::input(format!("{} is named twice: the lists are two files", output::shown(inputs[0]))));
     }
     for path in outputs_of(args) {
@@ -103,22 +104,10 @@ fn check_files(args: &Args) -> Result<(), Failure> {
             let directory = output::shown(directory(path));
             return Err(Failure::input(format!("cannot write {shown}: there is no directory {directory}")));
         }
-        let file = resolved(path);
-        // What is no file (`/dev/null`) takes many texts.
-        if seen.contains(&file) && (path.is_file() || !path.exists()) {
+        if seen.iter().any(|other| is_same_file(path, other)) {
             return Err(Failure::input(format!("{shown} is named twice: nci reads two files and writes six")));
         }
-        seen.push(file);
+        seen.push(path);
     }
     Ok(())
-}
-
-fn directory(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// One spelling for a file, there or not.
-fn resolved(path: &Path) -> PathBuf {
-    let beside = || Some(directory(path).canonicalize().ok()?.join(path.file_name()?));
-    path.canonicalize().ok().or_else(beside).unwrap_or_else(|| path.to_owned())
 }

@@ -33,11 +33,13 @@ pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         .map_err(|error| Failure::input(format!("cannot write {}: {error}", shown(path))))
 }
 
-/// Writes files that belong together: all of them or, as far as that can be seen before, none.
-pub(super) fn write_files(files: &[(&Path, &str)]) -> Result<(), Failure> {
-    let files: Vec<_> = files.iter().map(|&(path, text)| (path, text.as_bytes())).collect();
+/// Writes files that belong together: all of them or, as far as that can be seen before, none. What goes to standard
+/// output comes last.
+pub(super) fn write_files(files: &[(&Path, &[u8])]) -> Result<(), Failure> {
+    let (standard, files): (Vec<_>, Vec<_>) = files.iter().copied().partition(|(path, _)| is_standard(path));
     write_all_if_changed(&files)
-        .map_err(|(path, error)| Failure::input(format!("cannot write {}: {error}", shown(&path))))
+        .map_err(|(path, error)| Failure::input(format!("cannot write {}: {error}", shown(&path))))?;
+    standard.into_iter().try_for_each(|(_, bytes)| write(bytes))
 }
 
 /// A path for a message: one line, and nothing in it that a terminal would act on.

@@ -130,8 +130,38 @@ fn a_missing_directory_is_told_and_nothing_is_made() {
         let arguments = if option == "-o" { arguments } else { [&arguments[..], &["-o", "out.o"]].concat() };
         let outcome = sandbox.run(&arguments).status(2).no_stdout();
         assert!(outcome.stderr().starts_with(&format!("ntgate: error: cannot write {name}: ")), "{}", outcome.stderr());
-        assert!(!sandbox.path("no").exists());
+        assert!(!sandbox.path("no").exists() && !sandbox.path("out.o").exists());
     }
+}
+
+#[test]
+fn an_input_is_not_written_over() {
+    let sandbox = Sandbox::new();
+    let gas = ["gen", "my.lst", "--arch", "i386", "--emit", "gas"];
+    let convert = ["convert", "my.lst", "--counts", "counts.lst", "--to", "gas", "-o"];
+    for (arguments, message) in [
+        (&[&gas[..], &["-o", "my.lst"]].concat(), "my.lst is read, and would be overwritten"),
+        (&[&gas[..], &["-o", "./dir/../my.lst"]].concat(), "./dir/../my.lst is read, and would be overwritten"),
+        (&[&gas[..], &["-o", "x.s", "--depfile", "my.lst"]].concat(), "my.lst is read, and would be overwritten"),
+        (&[&gas[..], &["-o", "x.s", "--depfile", "./x.s"]].concat(), "./x.s is named twice"),
+        (&[&convert[..], &["my.lst"]].concat(), "my.lst is read, and would be overwritten"),
+        (&[&convert[..], &["counts.lst"]].concat(), "counts.lst is read, and would be overwritten"),
+    ] {
+        sandbox.write("my.lst", SMALL);
+        sandbox.write("counts.lst", SMALL);
+        let _ = fs::create_dir(sandbox.path("dir"));
+        let outcome = sandbox.run(arguments).status(2).no_stdout();
+        assert!(outcome.stderr().starts_with(&format!("ntgate: error: {message}")), "{}", outcome.stderr());
+        let text = |name: &str| fs::read_to_string(sandbox.path(name)).expect("it stays");
+        assert_eq!((text("my.lst"), text("counts.lst")), (SMALL.to_owned(), SMALL.to_owned()), "{arguments:?}");
+        assert!(!sandbox.path("x.s").exists());
+    }
+    // The canonical form of a list may take its place; a device is nobody's file.
+    let list = ["gen", "my.lst", "--arch", "i386", "--emit", "list", "-o", "my.lst"];
+    sandbox.run(&list).status(0).no_stdout().no_stderr();
+    assert!(fs::read_to_string(sandbox.path("my.lst")).expect("it is there").ends_with(SMALL));
+    #[cfg(unix)]
+    sandbox.run(&[&gas[..], &["-o", "/dev/null", "--depfile", "/dev/null"]].concat()).status(0);
 }
 
 #[cfg(unix)]
