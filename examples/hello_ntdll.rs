@@ -5,6 +5,7 @@
 //! $ cargo run --release --example hello_ntdll
 //! nt4            int2e     NtWriteFile C8h   hello
 //! win2000        int2e     NtWriteFile EDh   hello
+//! winxp          sysenter  NtWriteFile 112h  hello
 //! ...
 //! ```
 
@@ -25,8 +26,17 @@ const OUTPUT: u64 = 7;
 const BUDGET: u64 = 10_000_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let list = read_list("sysfuncs.lst", ntgate::SYSFUNCS)?.list;
     let mut out = io::stdout().lock();
+    for line in lines()? {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+/// A line for each system.
+pub(crate) fn lines() -> Result<Vec<String>, Box<dyn Error>> {
+    let list = read_list("sysfuncs.lst", ntgate::SYSFUNCS)?.list;
+    let mut lines = Vec::new();
     for profile in profiles() {
         let (mut text, mut way) = (Vec::new(), String::new());
         let mut builder = Machine::builder()
@@ -44,9 +54,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         if end != End::Exit(NtStatus::SUCCESS) {
             return Err(format!("{profile}: {end}").into());
         }
-        writeln!(out, "{profile:<14} {way}{}", String::from_utf8_lossy(&text))?;
+        lines.push(format!("{profile:<14} {way}{}", String::from_utf8_lossy(&text)));
     }
-    Ok(())
+    Ok(lines)
 }
 
 /// NtWriteFile(FileHandle, Event, ApcRoutine, ApcContext, IoStatusBlock, Buffer, Length, ByteOffset, Key).

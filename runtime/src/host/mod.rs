@@ -49,8 +49,6 @@ mod places;
 mod run;
 mod status;
 mod system;
-#[cfg(test)]
-mod tests;
 mod value;
 
 pub use builder::Builder;
