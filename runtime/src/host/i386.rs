@@ -65,12 +65,14 @@ impl Guest for I386 {
     }
 
     fn image(&self, wanted: Wanted) -> Result<Image, BuildError> {
-        let mut session = Session::default();
-        session.program = wanted.program;
-        session.clock = wanted.clock;
-        session.gui = if self.plan.shadow_ssdt.is_empty() { Gui::None } else { Gui::Available };
         let routine = |(service, code)| ServiceRoutine { service, code };
-        session.routines = wanted.routines.into_iter().map(routine).collect();
+        let session = Session {
+            program: wanted.program,
+            routines: wanted.routines.into_iter().map(routine).collect(),
+            gui: if self.plan.shadow_ssdt.is_empty() { Gui::None } else { Gui::Available },
+            clock: wanted.clock,
+            ..Session::default()
+        };
         let image = self.kernel.session(&self.plan, &session)?;
         let names = self.plan.services.iter().map(|service| service.name.clone());
         let stubs = image.sets.first().map(|set| set.stub_addresses.as_slice()).unwrap_or_default();

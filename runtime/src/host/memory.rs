@@ -71,7 +71,7 @@ impl Call<'_> {
     ///
     /// The status of the first rule that is broken; `STATUS_INVALID_PARAMETER` for half a character.
     pub fn read_utf16(&mut self, address: u64, bytes: u64) -> Result<String, NtStatus> {
-        if bytes % 2 != 0 {
+        if !bytes.is_multiple_of(2) {
             return Err(NtStatus::INVALID_PARAMETER);
         }
         let bytes = self.load(address, bytes, 2)?;
@@ -148,7 +148,7 @@ impl Call<'_> {
             return Ok(());
         }
         let user = self.previous_mode() == Mode::User;
-        if user && address % align.clamp(1, self.abi.pointer()) != 0 {
+        if user && !address.is_multiple_of(align.clamp(1, self.abi.pointer())) {
             return Err(NtStatus::DATATYPE_MISALIGNMENT);
         }
         let last = address.checked_add(size - 1).filter(|last| self.abi.bits == 64 || *last <= u64::from(u32::MAX));
