@@ -16,8 +16,8 @@ use crate::nt::record;
 /// The profile that is taken when none is named.
 const PROFILE: &str = "srv2003";
 
-/// Bytes of memory, of which the largest image takes a tenth.
-const MEMORY: usize = 32 << 20;
+/// Bytes of memory: twice what a proof has, as a program may be large.
+const MEMORY: usize = 16 << 20;
 
 /// Code that is made when the addresses are known.
 type Code<'h> = Box<dyn FnOnce(&Places) -> Result<Vec<u8>, BoxError> + 'h>;
