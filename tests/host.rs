@@ -456,6 +456,10 @@ fn code_that_a_closure_writes_over_is_executed_as_it_is() {
     assert_eq!(machine.run(BUDGET), End::Exit(NtStatus(3)));
 }
 
+/// Addresses of system space that nothing is at.
+const SYSTEM_I386: u32 = 0xC000_2000;
+const SYSTEM_AMD64: u64 = 0xFFFF_F900_0000_0000;
+
 #[test]
 fn exceptions_and_bug_checks_are_ends_of_their_own() {
     for profile in profiles() {
@@ -473,10 +477,12 @@ fn exceptions_and_bug_checks_are_ends_of_their_own() {
         let mut machine = builder(profile)
             .routine("NtClose", |places| {
                 let mut a = CodeAssembler::new(places.bits())?;
-                a.mov(ecx, 0x1000)?;
+                // Of an address of the user half, the kernel of i386 says 1Eh.
                 if places.bits() == 32 {
+                    a.mov(ecx, SYSTEM_I386)?;
                     a.mov(eax, dword_ptr(ecx))?;
                 } else {
+                    a.mov(rcx, SYSTEM_AMD64)?;
                     a.mov(eax, ptr(rcx))?;
                 }
                 Ok(a.assemble(places.start())?)
@@ -485,7 +491,8 @@ fn exceptions_and_bug_checks_are_ends_of_their_own() {
             .build()
             .expect("it is right");
         let End::BugCheck(check) = machine.run(BUDGET) else { panic!("{profile} goes on") };
-        assert_eq!((check.code, check.parameters[0], check.parameters[1]), (0x50, 0x1000, 0), "{profile}");
+        let address = if machine.places().bits() == 32 { u64::from(SYSTEM_I386) } else { SYSTEM_AMD64 };
+        assert_eq!((check.code, check.parameters[0], check.parameters[1]), (0x50, address, 0), "{profile}");
         assert!(check.report.contains("\ntrap ") && check.report.contains("\nstack "), "{}", check.report);
     }
 }
