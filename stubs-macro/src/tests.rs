@@ -27,10 +27,15 @@ fn errors(of: Macro, input: &str) -> Vec<String> {
     errors
 }
 
-/// What an input expands to, without the path of the list, which is this machine's.
+/// What an input expands to, laid out.
 fn pretty(of: Macro, input: &str) -> String {
-    let file = syn::parse_str(&expand(of, input)).expect("it is Rust");
-    prettyplease::unparse(&file).replace(env!("CARGO_MANIFEST_DIR"), "$CARGO_MANIFEST_DIR")
+    laid_out(&expand(of, input))
+}
+
+/// Without the path of the list, which is this machine's; a long one would break lines elsewhere.
+fn laid_out(expanded: &str) -> String {
+    let expanded = expanded.replace(env!("CARGO_MANIFEST_DIR"), "$CARGO_MANIFEST_DIR");
+    prettyplease::unparse(&syn::parse_str(&expanded).expect("it is Rust"))
 }
 
 #[test]
@@ -76,9 +81,7 @@ fn expansions_are_readable() {
 }
 
 fn pretty_expression(of: Macro, input: &str) -> String {
-    let expression = format!("const _: () = {};", expand(of, input));
-    let file = syn::parse_str(&expression).expect("it is Rust");
-    prettyplease::unparse(&file).replace(env!("CARGO_MANIFEST_DIR"), "$CARGO_MANIFEST_DIR")
+    laid_out(&format!("const _: () = {};", expand(of, input)))
 }
 
 #[test]
