@@ -6,6 +6,7 @@
 //! - [`backend`]: the same image on the machine or under QEMU, and the same log out.
 //! - [`prove`]: from a list to a verdict.
 //! - [`host`]: a program on a whole system, some of whose services are closures of the host.
+//! - [`debug`]: such a system under a debugger's eyes: symbols, steps in both directions.
 //!
 //! From an image to its log:
 //!
@@ -28,6 +29,7 @@
 //! And the verdict, on every CPU at once: [`prove::prove`].
 
 pub mod backend;
+pub mod debug;
 pub mod host;
 pub mod machine;
 pub mod nt;

@@ -51,6 +51,16 @@ impl Places {
         found.ok_or_else(|| BuildError::unknown_service(name, self.stubs.keys().map(String::as_str)))
     }
 
+    /// The stub of every service, by its name.
+    pub fn stubs(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.stubs.iter().map(|(name, address)| (name.as_str(), *address))
+    }
+
+    /// Every symbol, by its name.
+    pub fn symbols(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.symbols.iter().map(|(name, address)| (name.as_str(), *address))
+    }
+
     /// Any other address, by its symbol: `ntdll!KiFastSystemCallRet`, `nt!ZwWriteFile`, `Peb`.
     #[must_use]
     pub fn symbol(&self, name: &str) -> Option<u64> {

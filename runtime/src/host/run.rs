@@ -78,6 +78,38 @@ impl<'h> Machine<'h> {
         }
     }
 
+    /// One instruction, with the exception that it raises, or with the call that it hands to a closure. `None` as long as the
+    /// program goes on.
+    pub fn step(&mut self) -> Option<End> {
+        if self.end.is_none() {
+            self.end = match self.machine.step() {
+                Ok(()) => None,
+                Err(Exit::Port(value)) => self.port(value),
+                Err(exit) => Some(End::Stopped(exit)),
+            };
+        }
+        self.end.clone()
+    }
+
+    /// How the run ended, if it has.
+    #[must_use]
+    pub fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    /// The guest's state, to come back to: see [`machine::Machine::snapshot`].
+    #[must_use]
+    pub fn snapshot(&mut self, before: Option<&machine::Snapshot>) -> machine::Snapshot {
+        self.machine.snapshot(before)
+    }
+
+    /// Goes back to a state in which the program had not ended. What the closures know stays as it is, so that they give the
+    /// same answers again only if these depend on the guest alone.
+    pub fn restore(&mut self, snapshot: &machine::Snapshot) {
+        self.machine.restore(snapshot);
+        self.end = None;
+    }
+
     /// What the guest wrote to its debug console: two lines that name the system and the CPU, what the program prints
     /// (`int 2Dh` with EAX = 1, as DbgPrint does), and the line that its end is read from.
     #[must_use]

@@ -153,6 +153,7 @@ pub struct Msrs {
 }
 
 /// What instructions work on. `Machine` adds the decoded blocks and the run loop.
+#[derive(Clone)]
 pub(crate) struct Core {
     /// General registers 0 to 15, then zeroes (`reg::ZERO`); as many as a byte can name, so that no index needs a check.
     pub(crate) regs: [u64; 256],

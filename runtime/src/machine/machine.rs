@@ -59,7 +59,7 @@ pub enum SegmentRegister {
 /// A processor with its memory, console and exit port.
 pub struct Machine {
     pub(super) core: Core,
-    blocks: Blocks,
+    pub(super) blocks: Blocks,
 }
 
 impl Machine {

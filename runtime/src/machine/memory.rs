@@ -10,6 +10,7 @@ pub(crate) const PAGE_MASK: u64 = !(PAGE - 1);
 const PIECE_SHIFT: u64 = 6;
 
 /// RAM from address 0 on. What lies beyond reads as zero and ignores writes, as QEMU's unassigned memory does.
+#[derive(Clone)]
 pub(crate) struct Memory {
     ram: Vec<u8>,
     /// For each page, the pieces that hold bytes of decoded blocks.

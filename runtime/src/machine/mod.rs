@@ -34,7 +34,7 @@
 //! * execution: `block` (decoded code), `op`, `exec` (one file an instruction family), `run` (the loop)
 //! * changes of privilege and mode: `descriptor`, `gate` (IDT and `IRET`), `far`, `task`, `long` (those in IA-32e mode),
 //!   `fastcall`, `mode`, `control`
-//! * around it: `ports`, `devices`, `multiboot`, `machine`
+//! * around it: `ports`, `devices`, `multiboot`, `machine`, `snapshot`
 //!
 //! What a guest does ends in an [`Exit`], never in a panic; what the machine does not have ends in
 //! [`Exit::Unsupported`], never in a guess.
@@ -68,6 +68,7 @@ mod random;
 mod reach;
 mod run;
 pub mod segment;
+mod snapshot;
 mod task;
 #[cfg(test)]
 mod testing;
@@ -85,3 +86,4 @@ pub use self::gate::Gate;
 pub use self::machine::{Machine, Register, SegmentRegister};
 pub use self::multiboot::LoadError;
 pub use self::reach::{Denied, Rights};
+pub use self::snapshot::Snapshot;

@@ -47,6 +47,7 @@ impl TlbEntry {
 }
 
 /// Cached translations: first those for supervisor accesses, then those for user accesses.
+#[derive(Clone)]
 pub(crate) struct Tlb {
     entries: [TlbEntry; 2 * ENTRIES],
     /// Where those begin that the current privilege level uses.

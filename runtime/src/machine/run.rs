@@ -51,7 +51,9 @@ pub(crate) fn step(core: &mut Core, blocks: &mut Blocks) -> Result<(), Exit> {
     } else {
         single_step(core, blocks)
     };
-    after_stop(core, stop)
+    after_stop(core, stop)?;
+    // A write to the exit port is complete, and is told at once.
+    core.exit.take().map_or(Ok(()), Err)
 }
 
 /// Runs blocks until something needs a look.
@@ -217,6 +219,20 @@ mod tests {
         assert_eq!(world.machine.eip(), handler(0x40));
         // The handler is a HLT that nothing can end.
         assert_eq!(world.machine.step(), Err(Exit::Halted));
+    }
+
+    #[test]
+    fn a_step_that_writes_to_the_exit_port_says_so_and_is_complete() {
+        let mut world = World::new();
+        // out 0F4h,al; inc ebx
+        world.poke(CODE, &[0xE6, 0xF4, 0x43]);
+        world.core().ip = u64::from(CODE);
+        world.machine.set_register(Eax, 3);
+        world.machine.set_register(Ebx, 0);
+        assert_eq!(world.machine.step(), Err(Exit::Port(3)));
+        assert_eq!(world.machine.eip(), CODE + 2);
+        assert_eq!(world.machine.step(), Ok(()));
+        assert_eq!(world.register(Ebx), 1);
     }
 
     #[test]

@@ -14,7 +14,7 @@ const TIMER: u8 = 0;
 pub(crate) type Beyond = &'static str;
 
 /// The controllers and the timer.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Devices {
     first: Pic,
     second: Pic,

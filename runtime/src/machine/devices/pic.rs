@@ -33,6 +33,7 @@ enum Next {
 }
 
 /// One controller. Nothing is let through before it was set up.
+#[derive(Clone)]
 pub(super) struct Pic {
     ready: bool,
     base: u8,

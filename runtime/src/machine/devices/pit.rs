@@ -16,7 +16,7 @@ enum Bytes {
 }
 
 /// The channel.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Pit {
     /// Ticks of a round; 0 as long as no count was written.
     count: u64,

@@ -1,0 +1,37 @@
+//! A system under a debugger's eyes.
+//!
+//! [`Target`] is a booted system with a program in ring 3, [`Symbols`] has the names of its routines and structures. A target
+//! runs, steps, stops at breakpoints, and goes back in time: the machine is deterministic, so going back is restoring a
+//! snapshot and running forwards again, as far as to the moment before.
+//!
+//! ```
+//! use ntgate_runtime::debug::{Stop, Target};
+//! use ntgate_runtime::host::Machine;
+//!
+//! let builder = Machine::builder().profile("srv2003").program(|places| {
+//!     use iced_x86::code_asm::*;
+//!
+//!     let mut a = CodeAssembler::new(places.bits())?;
+//!     a.push(5)?;
+//!     a.call(places.stub("NtClose")?)?;
+//!     a.push(0)?;
+//!     a.push(-1)?;
+//!     a.call(places.stub("NtTerminateProcess")?)?;
+//!     Ok(a.assemble(places.start())?)
+//! });
+//! let mut target = Target::boot(builder).expect("the system boots");
+//! let entry = target.symbols().address("nt!KiFastCallEntry").expect("it has one");
+//!
+//! target.set_breakpoint(entry);
+//! assert_eq!(target.go(1_000_000, &|| false), Stop::Breakpoint(entry));
+//! assert_eq!(target.machine().cpl(), 0);
+//! // The instruction before was the stub's.
+//! assert_eq!(target.step_back(), Stop::Step);
+//! assert_eq!(target.symbols().describe(target.machine().rip()), "ntdll!KiFastSystemCall+2");
+//! ```
+
+mod symbols;
+mod target;
+
+pub use symbols::{Near, Symbols};
+pub use target::{BootError, Stop, Target};
