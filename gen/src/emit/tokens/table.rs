@@ -17,7 +17,7 @@ use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 
 use super::functions::cfg;
-use super::{Names, plural};
+use super::{Names, escape, plural};
 use crate::model::{Arch, Service, ServiceTable};
 use crate::table::{STACK_ARGS, stack_args};
 
@@ -265,11 +265,6 @@ fn takes(count: u8) -> Ident {
 /// The types of so many parameters.
 fn types(count: u8) -> Vec<Ident> {
     (0..count).map(|index| format_ident!("A{index}")).collect()
-}
-
-/// A text in which a format has nothing to put.
-fn escape(text: &str) -> String {
-    text.replace('{', "{{").replace('}', "}}")
 }
 
 /// The routine that packs: addresses are known when the program runs, and so Windows does the same while it boots.
