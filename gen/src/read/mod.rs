@@ -18,6 +18,7 @@ mod columns;
 mod csv;
 mod detect;
 mod entries;
+mod expand;
 mod format;
 mod json;
 mod list;
