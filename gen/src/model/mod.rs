@@ -58,7 +58,8 @@ impl ServiceTable {
     pub(crate) fn new(name: String, base: u32, services: Vec<Service>) -> Self {
         debug_assert!(services.windows(2).all(|pair| pair[0].number < pair[1].number));
         let mut names: Vec<usize> = (0..services.len()).collect();
-        names.sort_unstable_by(|&a, &b| services[a].name.cmp(&services[b].name));
+        // Lists are in the order of the names nearly everywhere, which this sort makes use of.
+        names.sort_by(|&a, &b| services[a].name.cmp(&services[b].name));
         Self { name, base, services, names }
     }
 

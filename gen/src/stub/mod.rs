@@ -11,6 +11,7 @@ mod encode;
 mod i386;
 mod routine;
 mod shape;
+mod template;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -20,6 +21,7 @@ use iced_x86::Instruction;
 pub use encode::{Code, CodeRelocation, EncodeError, Resolve};
 pub use routine::{Routine, system_calls};
 pub use shape::{Encoding, Shape};
+pub(crate) use template::StubEncoder;
 pub use text::Syntax;
 pub(crate) use text::write_lines;
 
@@ -91,26 +93,28 @@ pub fn build(shape: Shape, service: &Service, encoding: Encoding) -> Stub {
         Arch::Amd64 => amd64::body(shape, service, encoding).finish(),
         Arch::Arm64 => (Vec::new(), Vec::new()),
     };
-    let name = service.name();
-    let names = if shape.is_kernel() { vec![name.zw()] } else { vec![name.nt().to_owned(), name.zw()] };
     Stub {
-        service: name.nt().to_owned(),
+        service: service.name().nt().to_owned(),
         number: service.number(),
         args: service.args(arch),
         shape,
         arch,
-        symbols: names.iter().map(|name| decorate(name, arch, arg_bytes)).collect(),
+        symbols: symbols(shape, service),
         instructions,
         relocations,
     }
 }
 
-/// The stdcall decoration of 32-bit Windows, `_NtClose@4`; no other architecture has one.
-fn decorate(name: &str, arch: Arch, arg_bytes: u32) -> String {
-    match arch {
-        Arch::I386 => ["_", name, "@", &arg_bytes.to_string()].concat(),
-        Arch::Amd64 | Arch::Arm64 => name.to_owned(),
-    }
+/// The names of a service's stub as the linker sees them.
+pub(crate) fn symbols(shape: Shape, service: &Service) -> Vec<String> {
+    let (name, arch) = (service.name(), shape.arch());
+    let prefixes: &[&str] = if shape.is_kernel() { &["Zw"] } else { &["Nt", "Zw"] };
+    // The stdcall decoration of 32-bit Windows, `_NtClose@4`; no other architecture has one.
+    let name = |prefix: &&str| match arch {
+        Arch::I386 => ["_", prefix, name.stem(), "@", &service.arg_bytes(arch).to_string()].concat(),
+        Arch::Amd64 | Arch::Arm64 => [prefix, name.stem()].concat(),
+    };
+    prefixes.iter().map(name).collect()
 }
 
 impl Stub {
