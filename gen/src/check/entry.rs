@@ -93,7 +93,7 @@ fn name_mistake(name: &str) -> Option<(Code, String, String)> {
 }
 
 /// A comment as a doc comment: one line of plain text.
-fn doc_text(comment: &str) -> Option<String> {
+pub(crate) fn doc_text(comment: &str) -> Option<String> {
     let text: String = comment.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())

@@ -19,7 +19,13 @@ use crate::model::{Service, ServiceList, ServiceTable, limits};
 use crate::syntax::{Line, RawLine, Word, lines, not_text, parse_line};
 
 #[cfg(feature = "readers")]
+pub(crate) use directive::is_table_name;
+#[cfg(feature = "readers")]
+pub(crate) use entry::doc_text;
+#[cfg(feature = "readers")]
 pub(crate) use number::{hex_digits, parse_decimal, parse_number};
+#[cfg(feature = "readers")]
+pub(crate) use signature::parse_param;
 
 /// The name of the table that a list without `#! table` makes.
 const DEFAULT_TABLE: &str = "main";

@@ -2,13 +2,10 @@
 
 use serde::Serialize;
 
-use super::Error;
 use super::codes::{Coded, Codes};
+use super::{Error, JSON_VERSION};
 use crate::model::{Param, ServiceList, ServiceTable};
 use crate::stub::CodeRelocation;
-
-/// Goes up when a key that is here changes its meaning or goes away.
-const VERSION: u32 = 1;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -88,7 +85,7 @@ pub(super) fn write_json<'a>(list: &'a ServiceList, codes: &'a Codes<'a>) -> Res
     let services = tables.zip(&codes.stubs).map(row).collect();
     let (shape, encoding) = (codes.shape, codes.encoding);
     let document =
-        Document { version: VERSION, arch: arch.name(), shape: shape.name(), encoding: encoding.name(), services };
+        Document { version: JSON_VERSION, arch: arch.name(), shape: shape.name(), encoding: encoding.name(), services };
     let mut json = serde_json::to_vec_pretty(&document).map_err(|error| Error::json(&error))?;
     json.push(b'\n');
     Ok(json)
