@@ -11,6 +11,7 @@ use crate::model::{Arch, Param, Service, ServiceList, ServiceName, ServiceTable,
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Services {
     file: String,
+    is_file: bool,
     entries: Vec<Entry>,
     names: HashMap<String, usize>,
 }
@@ -87,7 +88,7 @@ impl Services {
             key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))
         });
         let names = entries.iter().enumerate().map(|(index, entry)| (entry.name.clone(), index)).collect();
-        Self { file: file.to_owned(), entries, names }
+        Self { file: file.to_owned(), is_file: true, entries, names }
     }
 
     /// The services of a list. `file` is what messages call it.
@@ -121,6 +122,19 @@ impl Services {
         &self.file
     }
 
+    /// Whether [`file`](Self::file) is a file that one could point at.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        self.is_file
+    }
+
+    /// The same services, which come from no file: from standard input, say.
+    #[must_use]
+    pub fn without_file(mut self) -> Self {
+        self.is_file = false;
+        self
+    }
+
     /// The services.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
@@ -148,7 +162,8 @@ impl Services {
     /// Without the services for which `keep` is false.
     #[must_use]
     pub fn filter(&self, keep: impl Fn(&Entry) -> bool) -> Self {
-        Self::new(&self.file, self.entries.iter().filter(|entry| keep(entry)).cloned().collect())
+        let kept = self.entries.iter().filter(|entry| keep(entry)).cloned().collect();
+        Self { is_file: self.is_file, ..Self::new(&self.file, kept) }
     }
 
     /// Takes counts from elsewhere, where they are not known. Tells whether it took any.
