@@ -6,7 +6,6 @@
 #![cfg(target_os = "linux")]
 
 #[path = "consumers/code.rs"]
-#[expect(dead_code, reason = "not all of it is needed here")]
 mod code;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! The code that is in a library or a program: what compilers, assemblers and linkers made of the stubs.
 
+#![allow(dead_code, reason = "no test needs all of it")]
+
 use std::collections::BTreeMap;
 
 use ntgate_gen::{ServiceList, Shape};
