@@ -79,7 +79,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 /// An output that cannot be made; what other arguments would do.
 pub(super) fn refused(subcommand: &str, error: &Error) -> Failure {
-    if error.is_options() { Failure::usage(subcommand, error) } else { Failure::input(error.to_string()) }
+    if error.is_contradiction() { Failure::usage(subcommand, error) } else { Failure::input(error.to_string()) }
 }
 
 /// An output must not take the place of what is read, or of another output. The list alone may be written over itself:

@@ -306,6 +306,15 @@ fn bad_usage_is_status_2() {
     }
 }
 
+/// What the format cannot hold of a list is the list's own mistake, and no usage helps.
+#[test]
+fn a_list_that_does_not_fit_is_told_without_usage() {
+    let arguments = ["gen", "-", "--arch", "amd64", "--emit", "packed-table"];
+    let outcome = Sandbox::new().run_with(&arguments, "NtA 20\n").status(2).no_stdout();
+    let told = "ntgate: error: line 1: NtA takes 20 arguments, over the 19 of the format packed-table\n";
+    assert!(outcome.stderr().contains(told) && !outcome.stderr().contains("Usage"), "{}", outcome.stderr());
+}
+
 /// Arguments that are right one by one, and contradict each other.
 #[test]
 fn contradictions_are_told_with_what_would_do() {

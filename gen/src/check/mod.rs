@@ -45,7 +45,7 @@ pub struct Read {
 ///
 /// All errors and warnings of the list, if there is at least one error.
 pub fn read_list(name: &str, bytes: &[u8]) -> Result<Read, Diagnostics> {
-    let mut checker = Checker::new(name);
+    let mut checker = Checker::new(name, bytes);
     if let Some(why) = not_text(bytes) {
         checker.report_not_text(bytes, why);
     } else {
@@ -114,11 +114,14 @@ fn label(line: Line<'_>, span: Range<usize>, text: impl Into<String>) -> Label {
 }
 
 impl<'a> Checker<'a> {
-    fn new(name: &str) -> Self {
+    fn new(name: &str, bytes: &[u8]) -> Self {
+        // Most lines are services. A file may have very many lines, and then nothing is right about it.
+        let lines = bytes.iter().filter(|&&byte| byte == b'\n').count();
+        let services = limits::TABLES * limits::SERVICES_PER_TABLE as usize;
         Self {
             diags: Diagnostics::new(name),
             tables: Vec::new(),
-            names: HashMap::new(),
+            names: HashMap::with_capacity(lines.min(services)),
             seen_invalid: false,
             seen_nul: false,
         }

@@ -107,15 +107,29 @@ pub fn build(shape: Shape, service: &Service, encoding: Encoding) -> Stub {
 
 /// The names of a service's stub as the linker sees them.
 pub(crate) fn symbols(shape: Shape, service: &Service) -> Vec<String> {
-    let (name, arch) = (service.name(), shape.arch());
+    let (stem, arch) = (service.name().stem(), shape.arch());
     let prefixes: &[&str] = if shape.is_kernel() { &["Zw"] } else { &["Nt", "Zw"] };
     // The stdcall decoration of 32-bit Windows, `_NtClose@4`; no other architecture has one.
-    let name = |prefix: &&str| match arch {
-        Arch::I386 => ["_", prefix, name.stem(), "@", &service.arg_bytes(arch).to_string()].concat(),
-        Arch::Amd64 | Arch::Arm64 => [prefix, name.stem()].concat(),
+    let bytes = (arch == Arch::I386).then(|| service.arg_bytes(arch).to_string());
+    let name = |prefix: &&str| {
+        let mut name = String::with_capacity(DECORATION + prefix.len() + stem.len());
+        if let Some(bytes) = &bytes {
+            name.push('_');
+            name.push_str(prefix);
+            name.push_str(stem);
+            name.push('@');
+            name.push_str(bytes);
+        } else {
+            name.push_str(prefix);
+            name.push_str(stem);
+        }
+        name
     };
     prefixes.iter().map(name).collect()
 }
+
+/// What a decoration adds to a name at most.
+const DECORATION: usize = "_@252".len();
 
 impl Stub {
     /// Takes an x86 instruction out, with its relocations. Nothing happens if there is no such instruction.
