@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
+use super::Error;
 use super::codes::{Coded, Codes};
-use super::{Error, JSON_VERSION};
-use crate::model::{Param, ServiceList, ServiceTable};
+use crate::model::{JSON_VERSION, Param, ServiceList, ServiceTable};
 use crate::stub::CodeRelocation;
 
 #[derive(Serialize)]

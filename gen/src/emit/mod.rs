@@ -42,10 +42,6 @@ use crate::stub::{self, Encoding, Shape, Stub};
 
 use codes::Codes;
 
-/// The version of the format `json`. It goes up when a key of it changes its meaning or goes away.
-#[cfg(any(feature = "json", feature = "readers"))]
-pub(crate) const JSON_VERSION: u32 = 1;
-
 /// What to emit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -9,6 +9,11 @@ pub mod limits;
 
 pub use arch::{Arch, UnknownName};
 
+/// The version of the JSON that stubs are written as, and read from. It goes up when a key of it changes its meaning or goes
+/// away.
+#[cfg(any(feature = "json", feature = "readers"))]
+pub(crate) const JSON_VERSION: u32 = 1;
+
 /// All service tables of one list, at least one, in the order of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceList {

@@ -12,8 +12,7 @@ use super::super::services::{Counts, Detail};
 use super::{Elements, Member, Reader};
 use crate::check::{doc_text, is_table_name, parse_decimal, parse_param};
 use crate::diag::{Code, plural, quoted};
-use crate::emit::JSON_VERSION;
-use crate::model::{Arch, Param, limits};
+use crate::model::{Arch, JSON_VERSION, Param, limits};
 
 pub(super) fn read<'a>(reader: &mut Reader<'_, 'a>, members: &[Member<'a>]) {
     let Some(services) = find(members, "services") else { return };
