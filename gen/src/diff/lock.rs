@@ -3,7 +3,6 @@
 use crate::diag::Diagnostics;
 use crate::model::Arch;
 use crate::read::{Entry, InputFormat, LOCK_MARK, LOCK_VERSION, Options, Services, lock_version, read};
-use crate::syntax::text::decode;
 
 /// The text of a lock file: `0x001b NtClose 1` lines, in number order. Services without a number are left out.
 #[must_use]
@@ -36,18 +35,16 @@ pub enum OldLock {
 /// Looks at a file in the place of which a lock file is to be written. `name` is what messages call it.
 #[must_use]
 pub fn old_lock(name: &str, bytes: &[u8]) -> OldLock {
-    let text = decode(bytes).text;
-    // The marks of a merge may stand before the first line too.
-    let first = text.lines().find(|line| !line.starts_with("<<<<<<<"));
-    let version = match first.map(lock_version) {
-        None => return OldLock::Good,
-        Some(None) => return OldLock::Other,
-        Some(Some(version)) => version,
+    if bytes.is_empty() {
+        return OldLock::Good;
+    }
+    let Some(version) = lock_version(bytes) else {
+        return OldLock::Other;
     };
     let options = Options { format: Some(InputFormat::Lock), ..Options::default() };
     match read(name, bytes, &options) {
         Ok(_) => OldLock::Good,
-        Err(diagnostics) if version.is_ok_and(|version| version > LOCK_VERSION) => OldLock::Newer(diagnostics),
+        Err(diagnostics) if version > LOCK_VERSION => OldLock::Newer(diagnostics),
         Err(diagnostics) => OldLock::Damaged(diagnostics),
     }
 }

@@ -7,7 +7,7 @@ use crate::check::parse_decimal;
 use crate::diag::{Code, plural, quoted};
 use crate::syntax::Word;
 use crate::syntax::columns::parse_columns;
-use crate::syntax::text::{Spot, TextLine, text_lines};
+use crate::syntax::text::{Spot, TextLine, decode, text_lines};
 
 /// The version of the format that is read and written.
 pub(crate) const LOCK_VERSION: u32 = 1;
@@ -36,8 +36,16 @@ pub(super) fn read<'a>(text: &'a str, collector: &mut Collector<'a>) {
     }
 }
 
+/// The version of a lock file, 0 if it is no number; `None` of what is no lock file. The marks of a merge may stand before
+/// the first line.
+pub(crate) fn lock_version(bytes: &[u8]) -> Option<u32> {
+    let text = decode(bytes).text;
+    let first = text.lines().find(|line| !line.starts_with("<<<<<<<"))?;
+    version(first).map(|version| version.unwrap_or(0))
+}
+
 /// The version that a first line names: a number, or what is none. `None` if it does not say that this is a lock file.
-pub(crate) fn version(line: &str) -> Option<Result<u32, &str>> {
+fn version(line: &str) -> Option<Result<u32, &str>> {
     let version = line.strip_prefix(LOCK_MARK)?.trim();
     Some(parse_decimal(version).filter(|_| !version.is_empty()).ok_or(version))
 }

@@ -37,7 +37,7 @@ use crate::syntax::text::{Spot, TextLine, decode, spot_at};
 
 pub(crate) use detect::LOCK_MARK;
 pub use format::InputFormat;
-pub(crate) use lock::{LOCK_VERSION, version as lock_version};
+pub(crate) use lock::{LOCK_VERSION, lock_version};
 pub use services::{Entry, Services};
 
 use collect::Collector;
