@@ -48,8 +48,8 @@ fn offset_in(word: Word<'_>, part: &str) -> usize {
 }
 
 /// Why a signature cannot be read: words for people, and the parameter's text.
-pub(super) struct BadParam<'a> {
-    pub(super) why: &'static str,
+pub(crate) struct BadParam<'a> {
+    pub(crate) why: &'static str,
     pub(super) text: &'a str,
 }
 
@@ -75,7 +75,8 @@ fn split_top_level(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn parse_param(text: &str) -> Result<Param, BadParam<'_>> {
+/// Reads a type and perhaps a name.
+pub(crate) fn parse_param(text: &str) -> Result<Param, BadParam<'_>> {
     let bad = |why| BadParam { why, text: text.trim() };
     let tokens = tokens(text).ok_or_else(|| bad("is not a type and a name"))?;
     let words = tokens.iter().filter(|token| is_type_word(token)).count();
