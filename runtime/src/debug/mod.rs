@@ -30,8 +30,12 @@
 //! assert_eq!(target.symbols().describe(target.machine().rip()), "ntdll!KiFastSystemCall+2");
 //! ```
 
+mod history;
+pub mod program;
 mod symbols;
 mod target;
+mod watch;
 
 pub use symbols::{Near, Symbols};
 pub use target::{BootError, Stop, Target};
+pub use watch::{Watched, Watchpoint};
