@@ -9,6 +9,7 @@ use super::super::super::core::{Core, reg, seg};
 use super::super::super::cpuid::{extended, feature};
 use super::super::super::fault::{Flow, Stop};
 use super::super::super::mode::is_canonical;
+use super::super::super::observe::Event;
 use super::super::super::op::Op;
 
 /// Whether the processor has the register.
@@ -46,6 +47,7 @@ pub(super) fn rdmsr(core: &mut Core, _: &Op) -> Flow {
         KERNEL_GS_BASE => msrs.kernel_gs_base,
         _ => u64::from(msrs.tsc_aux),
     };
+    core.note_msr(number, value);
     core.set_pair(value);
     Ok(())
 }
@@ -70,6 +72,7 @@ pub(super) fn wrmsr(core: &mut Core, _: &Op) -> Flow {
     let value = u64::from(core.reg::<u32>(reg::DX)) << 32 | u64::from(low);
     // The SYSENTER addresses of a processor without long mode have 32 bits.
     let address = if core.model.has_extended(extended::LM) { value } else { u64::from(low) };
+    core.note(|_| Event::WriteMsr { number, value });
     match number {
         TSC => return Err(core.unsupported("writing the time-stamp counter")),
         SYSENTER_CS => core.msrs.sysenter_cs = low,
