@@ -30,6 +30,7 @@
 //! assert_eq!(target.symbols().describe(target.machine().rip()), "ntdll!KiFastSystemCall+2");
 //! ```
 
+pub mod program;
 mod symbols;
 mod target;
 
