@@ -7,11 +7,16 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 
-use super::Symbols;
+use iced_x86::{Decoder, DecoderOptions, Instruction};
+
 use super::history::History;
 use super::watch::{Watchpoint, hit};
+use super::{Guest, Symbols};
 use crate::host::{self, BuildError, End, Places};
 use crate::machine::Machine;
+
+/// Bytes of the longest instruction.
+const LONGEST: usize = 15;
 
 /// Instructions within which a system has to get to ring 3.
 const BOOT: u64 = 10_000_000;
@@ -71,6 +76,7 @@ impl From<BuildError> for BootError {
 #[derive(Debug)]
 pub struct Target {
     guest: host::Machine<'static>,
+    system: Guest,
     symbols: Symbols,
     breakpoints: BTreeSet<u64>,
     watchpoints: BTreeSet<Watchpoint>,
@@ -93,9 +99,10 @@ impl Target {
             }
         }
         let symbols = symbols(guest.places());
+        let system = Guest::of(guest.places()).ok_or(BootError::NoProgram(None))?;
         let mut history = History::default();
         history.remember(&mut guest);
-        Ok(Self { guest, symbols, breakpoints: BTreeSet::new(), watchpoints: BTreeSet::new(), history })
+        Ok(Self { guest, system, symbols, breakpoints: BTreeSet::new(), watchpoints: BTreeSet::new(), history })
     }
 
     /// The machine.
@@ -119,6 +126,21 @@ impl Target {
     #[must_use]
     pub fn symbols(&self) -> &Symbols {
         &self.symbols
+    }
+
+    /// The system that it is.
+    #[must_use]
+    pub fn guest(&self) -> Guest {
+        self.system
+    }
+
+    /// The instruction at an address; `None` if no memory is there, or nothing that could be an instruction.
+    #[must_use]
+    pub fn instruction(&self, address: u64) -> Option<Instruction> {
+        let read = |size| self.machine().read_linear64(address, size);
+        let bytes = (1..=LONGEST).rev().find_map(read)?;
+        let instruction = Decoder::with_ip(self.places().bits(), &bytes, address, DecoderOptions::NONE).decode();
+        (!instruction.is_invalid()).then_some(instruction)
     }
 
     /// Where things are in the guest.

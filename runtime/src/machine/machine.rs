@@ -240,12 +240,12 @@ impl Machine {
 
     /// `size` bytes at a linear address, with supervisor rights; `None` if a page of them is not mapped to RAM. The
     /// guest does not notice.
-    pub fn read_linear(&mut self, address: u32, size: usize) -> Option<Vec<u8>> {
+    pub fn read_linear(&self, address: u32, size: usize) -> Option<Vec<u8>> {
         self.read_linear64(u64::from(address), size)
     }
 
     /// The same with an address of long mode; `None` also if it is not canonical.
-    pub fn read_linear64(&mut self, address: u64, size: usize) -> Option<Vec<u8>> {
+    pub fn read_linear64(&self, address: u64, size: usize) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         for (physical, piece) in self.pieces(address, size)? {
             bytes.extend_from_slice(self.read_physical(physical, piece)?);

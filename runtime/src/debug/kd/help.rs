@@ -1,0 +1,313 @@
+//! All commands, in one table: names, usage, what is told of them, what does them.
+
+use super::arguments::Arguments;
+use super::error::Error;
+use super::{Kd, breakpoints, disassemble, edit, memory, registers, run, say, symbols};
+
+/// What does a command.
+type Run = fn(&mut Kd, &mut Arguments<'_>, &mut String) -> Result<(), Error>;
+
+/// A command.
+pub(super) struct Command {
+    /// Its names.
+    names: &'static [&'static str],
+    /// What may stand behind them.
+    usage: &'static str,
+    /// What it does, in a line.
+    summary: &'static str,
+    /// What else is to be known; may be empty.
+    details: &'static str,
+    pub(super) run: Run,
+}
+
+/// Commands that belong together.
+struct Family {
+    title: &'static str,
+    commands: &'static [Command],
+}
+
+const fn command(
+    names: &'static [&'static str],
+    usage: &'static str,
+    run: Run,
+    summary: &'static str,
+    details: &'static str,
+) -> Command {
+    Command { names, usage, summary, details, run }
+}
+
+const FAMILIES: &[Family] = &[
+    Family {
+        title: "Code",
+        commands: &[
+            command(
+                &["u"],
+                "[ADDR [lCOUNT | END]]",
+                disassemble::u,
+                "Disassemble, eight instructions if nobody says how many",
+                "Without an address it goes on where the last one ended, and after a stop where the target is.",
+            ),
+            command(
+                &["ub"],
+                "[ADDR [lCOUNT]]",
+                disassemble::ub,
+                "Disassemble the instructions before an address",
+                "Instructions cannot be read backwards for certain: it starts at the symbol before the address where that leads to it.",
+            ),
+            command(
+                &["uf"],
+                "[ADDR]",
+                disassemble::uf,
+                "Disassemble a whole routine",
+                "It follows the branches from the symbol that ADDR belongs to; a gap is an empty line.",
+            ),
+        ],
+    },
+    Family {
+        title: "Memory",
+        commands: &[
+            command(
+                &["db", "dw", "dd", "dc", "dq", "dp", "d"],
+                "[ADDR [lCOUNT | END]]",
+                memory::d,
+                "Show bytes, words, dwords, dwords with characters, quadwords, pointers, or the last of these again",
+                "Memory that is not there is ?. Looking at memory does not change it, not even the accessed bits of its pages.",
+            ),
+            command(
+                &["dps", "dds", "dqs"],
+                "[ADDR [lCOUNT | END]]",
+                memory::d,
+                "Show pointers, dwords, quadwords, each with the symbol that it points to",
+                "",
+            ),
+            command(
+                &["da", "du"],
+                "[ADDR [lCOUNT]]",
+                memory::d,
+                "Show text of bytes, of UTF-16 units, up to its end",
+                "",
+            ),
+            command(
+                &["eb", "ew", "ed", "eq", "ep"],
+                "ADDR VALUE...",
+                edit::e,
+                "Change memory: bytes, words, dwords, quadwords, pointers",
+                "All of it is written, on read-only pages too, or nothing. The way back ends here: what was before a change cannot be run again.",
+            ),
+            command(
+                &["ea", "eza", "eu", "ezu"],
+                "ADDR \"TEXT\"",
+                edit::text,
+                "Change memory: text of bytes, of UTF-16 units; with z and a zero behind it",
+                "",
+            ),
+        ],
+    },
+    Family {
+        title: "Registers",
+        commands: &[
+            command(
+                &["r"],
+                "[NAME[=VALUE]...]",
+                registers::r,
+                "Show the registers, or change one",
+                "All of them: with the instruction that is next, the memory that it is about, and whether it will branch. \
+                 Changed can be the general registers and parts of them, the instruction pointer, efl and single flags.",
+            ),
+            command(&["rdmsr"], "MSR", registers::rdmsr, "Show a model-specific register", ""),
+            command(
+                &["wrmsr"],
+                "MSR VALUE",
+                registers::wrmsr,
+                "Change a model-specific register",
+                "It cannot hold what WRMSR would refuse.",
+            ),
+        ],
+    },
+    Family {
+        title: "Symbols and expressions",
+        commands: &[
+            command(
+                &["x"],
+                "PATTERN",
+                symbols::x,
+                "Show the symbols whose names fit a pattern",
+                "* stands for any characters, ? for one. Without a module all are looked through.",
+            ),
+            command(&["ln"], "[ADDR]", symbols::ln, "Show the symbols around an address", ""),
+            command(
+                &[".reload"],
+                "",
+                symbols::reload,
+                "Show what modules there are",
+                "The symbols are the guest's own, made with its code: there is nothing to load again.",
+            ),
+            command(&["?"], "EXPRESSION", symbols::evaluate, "Show the value of an expression", ""),
+        ],
+    },
+    Family {
+        title: "Breakpoints",
+        commands: &[
+            command(
+                &["bp"],
+                "ADDR",
+                breakpoints::bp,
+                "Stop before the instruction at an address",
+                "Nothing is written into the code.",
+            ),
+            command(&["bl"], "", breakpoints::bl, "Show the breakpoints", "e is enabled, d disabled."),
+            command(&["bc"], "ID... | *", breakpoints::bc, "Take breakpoints away", ""),
+            command(&["bd"], "ID... | *", breakpoints::bd, "Disable breakpoints", ""),
+            command(&["be"], "ID... | *", breakpoints::be, "Enable breakpoints", ""),
+        ],
+    },
+    Family {
+        title: "Running, forwards and backwards",
+        commands: &[
+            command(
+                &["g"],
+                "[ADDR]",
+                run::g,
+                "Run to a breakpoint, to an address, or to the program's end",
+                "^C stops it.",
+            ),
+            command(&["t"], "[COUNT]", run::t, "Do one instruction, into calls and into the kernel", ""),
+            command(
+                &["p"],
+                "[COUNT]",
+                run::p,
+                "Do one instruction; a call, or an entry into the kernel, is one with all that it does",
+                "",
+            ),
+            command(&["pc"], "", run::pc, "Run to the next call or entry into the kernel", ""),
+            command(&["gu"], "", run::gu, "Run until the routine has returned, or ring 0 to ring 3", ""),
+            command(
+                &["t-", "p-"],
+                "[COUNT]",
+                run::t_back,
+                "Take back one instruction",
+                "The machine is deterministic: it goes back to a snapshot and runs forwards again.",
+            ),
+            command(
+                &["g-"],
+                "",
+                run::g_back,
+                "Run backwards to where a breakpoint was last met, or to the beginning",
+                "",
+            ),
+        ],
+    },
+    Family {
+        title: "The session",
+        commands: &[
+            command(&[".help"], "[COMMAND]", help, "Show all commands, or what there is to know of one", ""),
+            command(&["q"], "", quit, "End the session", ""),
+        ],
+    },
+];
+
+fn all() -> impl Iterator<Item = &'static Command> {
+    FAMILIES.iter().flat_map(|family| family.commands)
+}
+
+/// The command of this name.
+pub(super) fn find(name: &str) -> Option<&'static Command> {
+    all().find(|command| command.names.contains(&name))
+}
+
+/// The names of all commands.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    all().flat_map(|command| command.names).copied()
+}
+
+impl Command {
+    /// The lines that show how it is written: one for each name if there are few.
+    fn usage(&self) -> String {
+        let line = |name: &&str| format!("{name} {}", self.usage).trim_end().to_owned();
+        self.names.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// `.help`.
+fn help(_: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) -> Result<(), Error> {
+    let place = arguments.place();
+    let Some(name) = arguments.word() else {
+        overview(out);
+        return Ok(());
+    };
+    arguments.end()?;
+    let command = find(&name.to_lowercase()).ok_or_else(|| Error::at(place, super::unknown(name)))?;
+    say!(out, "{}", command.usage());
+    say!(out, "    {}.", command.summary);
+    if !command.details.is_empty() {
+        say!(out, "    {}", command.details);
+    }
+    Ok(())
+}
+
+fn overview(out: &mut String) {
+    for family in FAMILIES {
+        say!(out, "{}", family.title);
+        for command in family.commands {
+            say!(out, "  {:<24} {}", command.names.join(" "), command.summary);
+        }
+    }
+    say!(out, "{}", EXPRESSIONS.lines().next().unwrap_or_default());
+}
+
+/// `q`.
+fn quit(kd: &mut Kd, arguments: &mut Arguments<'_>, _: &mut String) -> Result<(), Error> {
+    arguments.end()?;
+    kd.quit = true;
+    Ok(())
+}
+
+/// How expressions are written.
+const EXPRESSIONS: &str = "\
+Numbers are hexadecimal; `0n10` is decimal, `0t17` octal, `0y101` binary, ``fffff780`00000000`` has 64 bits. A symbol is its
+address (`ntdll!NtClose+5`; capitals do not matter, and the module may be left out), a register its value (`@eax`, or `eax`),
+`.` the address of the instruction that is next. `by` `wo` `dwo` `qwo` `poi` read memory: `poi(7ffe0300)`. `not` `hi` `low` take
+one operand; `* / %` (`mod`) `+ -`, `<< >>`, `= == != < > <= >=`, `& (and)`, `^ (xor)`, `| (or)` take two, the first of
+these the strongest, and go from left to right.";
+
+/// What is told before the commands.
+const INTRODUCTION: &str = "\
+# ntgate kd
+
+`ntgate kd [--profile P] [--arch A] [-c COMMANDS]` is a session with WinDbg's commands on a booted guest. No debugger is attached
+to anything: the guest runs on the bundled machine, and stands before its program's first instruction in ring 3. The machine is
+deterministic, so every session with the same commands prints the same, and time goes backwards too.
+
+Commands are separated by `;` or stand in lines of their own. Behind `*` a line is a remark. With `-c`, or when standard input
+is no terminal, the commands are a script: each is shown behind the prompt as if it had been typed. One that cannot be
+understood is told with a caret under the place, the others are done all the same, and the exit status is then 2.";
+
+/// The page of the manual.
+pub(super) fn manual() -> String {
+    let mut page = String::new();
+    say!(page, "{INTRODUCTION}\n\n## Expressions\n\n{EXPRESSIONS}");
+    for family in FAMILIES {
+        say!(page, "\n## {}", family.title);
+        for command in family.commands {
+            let names: Vec<String> = command.names.iter().map(|name| format!("`{name}`")).collect();
+            say!(page, "\n### {}\n\n```text\n{}\n```\n", names.join(", "), command.usage());
+            let space = if command.details.is_empty() { "" } else { " " };
+            say!(page, "{}.{space}{}", command.summary, command.details);
+        }
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_one_commands() {
+        let mut all: Vec<_> = names().collect();
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count);
+    }
+}
