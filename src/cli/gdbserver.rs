@@ -15,7 +15,7 @@ Then, in another terminal:
   (gdb) break *'nt!KiFastCallEntry'
   (gdb) continue
   (gdb) reverse-stepi
-  (gdb) info registers system
+  (gdb) info registers cr0 idtr_base sysenter_eip
   (gdb) monitor !idt 2e";
 
 /// Let gdb look at a booted system, and take it forwards and backwards

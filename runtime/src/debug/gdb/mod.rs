@@ -1,8 +1,7 @@
 //! A target for gdb: its remote protocol over TCP.
 //!
-//! A [`Server`] has a target and serves one client after the other. gdb sees the registers of i386 or amd64, those of the system
-//! in a group of their own (`info registers system`), memory, breakpoints, watchpoints, and it can go back: `reverse-stepi`,
-//! `reverse-continue`. `monitor` takes the commands of [`Kd`](super::Kd). The names of the system come over the line, with a
+//! A [`Server`] has a target and serves one client after the other. gdb sees the registers of i386 or amd64 and behind them
+//! those of the system, memory, breakpoints, watchpoints, and it can go back: `reverse-stepi`, `reverse-continue`. `monitor` takes the commands of [`Kd`](super::Kd). The names of the system come over the line, with a
 //! file that gdb asks for; [`symbol_file`] gives it too.
 //!
 //! ```no_run

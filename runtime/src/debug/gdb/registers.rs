@@ -9,9 +9,6 @@ use crate::machine::{Machine, SegmentRegister};
 /// FTW after `FNINIT`: all registers are empty.
 const TAGS_EMPTY: u64 = 0xFFFF;
 
-/// The group that `info registers system` shows, and `info registers` does not.
-const SYSTEM: &str = "system";
-
 /// A register.
 #[derive(Debug, Clone)]
 pub(super) struct Register {
@@ -19,7 +16,6 @@ pub(super) struct Register {
     bits: u32,
     /// gdb's name of its type.
     kind: &'static str,
-    group: Option<&'static str>,
     place: Place,
 }
 
@@ -124,12 +120,7 @@ const MSRS: [(&str, u32, &str); 9] = [
 
 impl Register {
     fn new(name: &str, bits: u32, kind: &'static str, place: Place) -> Self {
-        Self { name: name.to_owned(), bits, kind, group: None, place }
-    }
-
-    fn group(mut self, group: &'static str) -> Self {
-        self.group = Some(group);
-        self
+        Self { name: name.to_owned(), bits, kind, place }
     }
 
     /// Bytes that it takes in a packet.
@@ -223,9 +214,8 @@ impl Registers {
         for feature in &self.features {
             // Nothing of it can fail: it is written to a string.
             let _ = writeln!(xml, "<feature name=\"{}\">\n{}", feature.name, feature.types);
-            for Register { name, bits, kind, group, .. } in &feature.registers {
-                let group = group.map(|group| format!(" group=\"{group}\"")).unwrap_or_default();
-                let _ = writeln!(xml, "<reg name=\"{name}\" bitsize=\"{bits}\" type=\"{kind}\"{group}/>");
+            for Register { name, bits, kind, .. } in &feature.registers {
+                let _ = writeln!(xml, "<reg name=\"{name}\" bitsize=\"{bits}\" type=\"{kind}\"/>");
             }
             xml.push_str("</feature>\n");
         }
@@ -267,7 +257,7 @@ fn core(long: bool) -> Vec<Register> {
         ("fooff", Place::Constant(0)),
         ("fop", Place::Constant(0)),
     ] {
-        registers.push(Register::new(name, 32, "int", place).group("float"));
+        registers.push(Register::new(name, 32, "int", place));
     }
     registers
 }
@@ -276,7 +266,7 @@ fn sse(long: bool) -> Vec<Register> {
     let count = if long { 16 } else { 8 };
     let mut registers: Vec<Register> =
         (0..count).map(|n| Register::new(&format!("xmm{n}"), 128, "vec128", Place::Xmm(n))).collect();
-    registers.push(Register::new("mxcsr", 32, "i386_mxcsr", Place::Mxcsr).group("vector"));
+    registers.push(Register::new("mxcsr", 32, "i386_mxcsr", Place::Mxcsr));
     registers
 }
 
@@ -314,5 +304,5 @@ fn system(machine: &Machine, long: bool) -> Vec<Register> {
             registers.push(Register::new(name, bits, kind, Place::Msr(index)));
         }
     }
-    registers.into_iter().map(|register| register.group(SYSTEM)).collect()
+    registers
 }

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 
 use gdbstub::stub::{DisconnectReason, GdbStub};
@@ -14,6 +14,9 @@ use crate::debug::{Kd, Target};
 
 /// What is taken for a host that is not named.
 const LOOPBACK: &str = "127.0.0.1";
+
+/// The answer to `vKill`.
+const KILLED: &[u8] = b"$OK#9a";
 
 /// Why a server cannot listen.
 #[derive(Debug)]
@@ -143,8 +146,12 @@ impl Server {
 
     fn session(&mut self, stream: TcpStream) -> io::Result<Ended> {
         let mut session = Session::new(&mut self.kd, stream.try_clone()?, &self.symbols);
-        let result = GdbStub::new(Line::new(stream)?).run_blocking::<Loop<'_>>(&mut session);
+        let result = GdbStub::new(Line::new(stream.try_clone()?)?).run_blocking::<Loop<'_>>(&mut session);
         session.end();
+        if matches!(result, Ok(DisconnectReason::Kill)) {
+            // Whoever asked by `k` has gone and hears nothing.
+            let _ = (&stream).write_all(KILLED);
+        }
         Ok(match result {
             Ok(DisconnectReason::Kill) => Ended::Killed,
             Ok(_) => Ended::Left,
