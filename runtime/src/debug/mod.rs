@@ -33,13 +33,16 @@
 //! ```
 
 mod guest;
+mod history;
 mod kd;
 pub mod program;
 mod symbols;
 mod target;
 pub mod types;
+mod watch;
 
 pub use guest::Guest;
 pub use kd::{Kd, Outcome};
 pub use symbols::{Near, Symbols};
 pub use target::{BootError, Stop, Target};
+pub use watch::{Watched, Watchpoint};

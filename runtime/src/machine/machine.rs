@@ -324,6 +324,7 @@ impl Core {
             fault: Fault { vector: Vector::InvalidOpcode, code: 0 },
             exit: None,
             console: Vec::new(),
+            recorder: None,
         };
         multiboot::flat_segments(&mut core);
         core

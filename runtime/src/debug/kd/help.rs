@@ -155,6 +155,13 @@ const FAMILIES: &[Family] = &[
                 "Stop before the instruction at an address",
                 "Nothing is written into the code.",
             ),
+            command(
+                &["ba"],
+                "eSIZE | rSIZE | wSIZE ADDR",
+                breakpoints::ba,
+                "Stop before an instruction (e1), or behind one that has accessed (r) or written (w) memory of SIZE bytes",
+                "SIZE is 1, 2, 4 or 8, and ADDR a multiple of it.",
+            ),
             command(&["bl"], "", breakpoints::bl, "Show the breakpoints", "e is enabled, d disabled."),
             command(&["bc"], "ID... | *", breakpoints::bc, "Take breakpoints away", ""),
             command(&["bd"], "ID... | *", breakpoints::bd, "Disable breakpoints", ""),

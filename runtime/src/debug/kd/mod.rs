@@ -58,7 +58,7 @@ pub enum Outcome {
 /// ```
 /// use ntgate_runtime::debug::{Kd, Outcome, Target, program};
 ///
-/// let target = Target::boot(program::usual(Some("srv2003"))).expect("the system boots");
+/// let target = Target::boot(program::usual(Some("srv2003"), None)).expect("the system boots");
 /// let mut kd = Kd::new(target);
 /// let mut text = String::new();
 /// assert_eq!(kd.execute("u 7c95ed50 l3", &mut text), Outcome::Continue);
@@ -167,6 +167,15 @@ impl Kd {
     #[must_use]
     pub fn manual() -> String {
         help::manual()
+    }
+
+    /// What a session begins with: which system it is.
+    #[must_use]
+    pub fn greeting(&self) -> String {
+        let (major, minor, build) = self.guest.version();
+        let (places, cpu) = (self.target.places(), self.target.machine().model().name);
+        let name = places.profile();
+        format!("{name}: version {major}.{minor}, build {build}, {} bits, on {cpu}; .help lists the commands\n", places.bits())
     }
 
     /// The instruction that is next, as a command that has run the target shows it.

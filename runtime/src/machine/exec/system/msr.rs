@@ -9,6 +9,7 @@ use super::super::super::core::{Core, reg, seg};
 use super::super::super::cpuid::{extended, feature};
 use super::super::super::fault::{Flow, Stop};
 use super::super::super::mode::is_canonical;
+use super::super::super::observe::Event;
 use super::super::super::op::Op;
 
 /// Whether the processor has the register.
@@ -26,10 +27,10 @@ fn exists(core: &Core, number: u32) -> bool {
 
 pub(super) fn rdmsr(core: &mut Core, _: &Op) -> Flow {
     core.privileged()?;
-    match read(core, core.reg::<u32>(reg::CX)) {
-        Some(value) => core.set_pair(value),
-        None => return Err(core.gp(0)),
-    }
+    let number = core.reg::<u32>(reg::CX);
+    let Some(value) = read(core, number) else { return Err(core.gp(0)) };
+    core.note_msr(number, value);
+    core.set_pair(value);
     Ok(())
 }
 
@@ -69,7 +70,11 @@ fn short(core: &mut Core, value: u64) -> Result<u32, Stop> {
 pub(super) fn wrmsr(core: &mut Core, _: &Op) -> Flow {
     core.privileged()?;
     let value = u64::from(core.reg::<u32>(reg::DX)) << 32 | u64::from(core.reg::<u32>(reg::AX));
-    write(core, core.reg::<u32>(reg::CX), value)
+    let number = core.reg::<u32>(reg::CX);
+    if exists(core, number) {
+        core.note(|_| Event::WriteMsr { number, value });
+    }
+    write(core, number, value)
 }
 
 /// Changes the register, with the faults of the instruction.
