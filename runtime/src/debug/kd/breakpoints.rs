@@ -107,7 +107,10 @@ pub(super) fn ba(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) -
     let address = arguments.address(kd)?;
     arguments.end()?;
     if !address.is_multiple_of(length) {
-        return Err(Error::at(place, format!("Data breakpoint must be aligned: {length} bytes at a multiple of {length}")));
+        return Err(Error::at(
+            place,
+            format!("Data breakpoint must be aligned: {length} bytes at a multiple of {length}"),
+        ));
     }
     let at = match kind {
         'e' => Place::Code(address),
