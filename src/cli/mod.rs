@@ -10,6 +10,7 @@ mod gen_command;
 mod guest;
 mod image;
 mod input;
+mod kd;
 mod man;
 mod nci;
 mod output;
@@ -46,6 +47,7 @@ enum Command {
     Image(image::Args),
     Boot(boot::Args),
     Gdbserver(gdbserver::Args),
+    Kd(kd::Args),
     Nci(nci::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -92,6 +94,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Image(args) => image::run(&args),
         Command::Boot(args) => boot::run(&args),
         Command::Gdbserver(args) => gdbserver::run(&args),
+        Command::Kd(args) => kd::run(&args),
         Command::Nci(args) => nci::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -102,7 +102,8 @@ impl Target {
         let system = Guest::of(guest.places()).ok_or(BootError::NoProgram(None))?;
         let mut history = History::default();
         history.remember(&mut guest);
-        Ok(Self { guest, system, symbols, breakpoints: BTreeSet::new(), watchpoints: BTreeSet::new(), history })
+        let (breakpoints, watchpoints) = (BTreeSet::new(), BTreeSet::new());
+        Ok(Self { guest, system, symbols, breakpoints, watchpoints, history })
     }
 
     /// The machine.

@@ -163,9 +163,7 @@ impl<'k> Session<'k> {
         let mut news = console.get(told..).unwrap_or_default().to_vec();
         self.told = console.len();
         if let Stop::End(end) = stop {
-            news.extend_from_slice(
-                format!("The program has ended: {end}. From here it can only go back.\n").as_bytes(),
-            );
+            news.extend_from_slice(format!("ntgate: {end}; from here it can only go back\n").as_bytes());
         }
         news
     }

@@ -248,7 +248,7 @@ fn it_stops_at_breakpoints_and_goes_back() {
     client.send(&packet(b"vCont;c"));
     let told = client.reply();
     let text = String::from_utf8(unhex(&told[1..])).expect("it is text");
-    assert!(told.starts_with('O') && text.contains("The program ended with STATUS_SUCCESS."), "{text}");
+    assert!(told.starts_with('O') && text.contains("the program ended with STATUS_SUCCESS;"), "{text}");
     assert_eq!(client.reply(), "T05replaylog:end;");
     assert_eq!(client.ask("bs"), "S05");
     assert_eq!(client.ask("bc"), "T05replaylog:begin;");
@@ -326,7 +326,7 @@ fn the_symbols_come_over_the_line() {
     let descriptor = client.ask(&format!("vFile:open:{path},0,0"));
     let descriptor = descriptor.strip_prefix('F').expect("it is there");
     client.send(&packet(format!("vFile:pread:{descriptor},4,0").as_bytes()));
-    assert_eq!(client.reply(), "F4;\u{7f}ELF");
+    assert_eq!(client.reply(), "F04;\u{7f}ELF");
     assert_eq!(client.ask(&format!("vFile:close:{descriptor}")), "F0");
     assert_eq!(client.ask(&format!("vFile:open:{},0,0", hex(b"/etc/passwd"))), "F-1,02");
     assert_eq!(client.ask(&format!("vFile:open:{path},1,0")), "F-1,1e");

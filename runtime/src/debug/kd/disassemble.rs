@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{
-    FlowControl, Formatter, Instruction, MasmFormatter, MemorySizeOptions, OpKind, Register, SymbolResolver,
-    SymbolResult,
+    FlowControl, Formatter, Instruction, IntelFormatter, MasmFormatter, MemorySizeOptions, OpKind, Register,
+    SymbolResolver, SymbolResult,
 };
 
 use super::arguments::{Arguments, Extent};
@@ -191,12 +191,36 @@ pub(super) fn text(kd: &Kd, instruction: &Instruction) -> String {
     options.set_displacement_leading_zeros(bare);
     let mut text = String::new();
     formatter.format(instruction, &mut text);
+    if bare {
+        // Zero is an address here, and written as long as others.
+        text = text.replace("s:[0]", "s:[00000000h]");
+    }
+    if instruction.is_string_instruction() {
+        return string(instruction);
+    }
     // A target without a symbol is told as an address.
     if is_near_branch(instruction) && kd.symbol(instruction.near_branch_target()).is_none() {
         let mnemonic = text.split_whitespace().next().unwrap_or_default();
         return format!("{mnemonic:<7} {}", kd.address(instruction.near_branch_target()));
     }
     text
+}
+
+/// A string instruction, with both its operands.
+fn string(instruction: &Instruction) -> String {
+    let mut formatter = IntelFormatter::new();
+    formatter.options_mut().set_memory_size_options(MemorySizeOptions::Always);
+    let mut text = String::new();
+    formatter.format(instruction, &mut text);
+    // `movsd dword ptr ...` is `movs dword ptr ...` in WinDbg: the operands tell the size.
+    let words: Vec<&str> = text.splitn(2, ' ').collect();
+    let (prefix, rest) = match words[..] {
+        [prefix, rest] if prefix.starts_with("rep") => (format!("{prefix} "), rest),
+        _ => (String::new(), text.as_str()),
+    };
+    let (mnemonic, operands) = rest.split_once(' ').unwrap_or((rest, ""));
+    let stem = mnemonic.get(..mnemonic.len().saturating_sub(1)).unwrap_or_default();
+    if prefix.is_empty() { format!("{stem:<7} {operands}") } else { format!("{prefix}{stem} {operands}") }
 }
 
 fn is_near_branch(instruction: &Instruction) -> bool {

@@ -167,7 +167,7 @@ impl Parser<'_> {
         if let Some(value) = self.register(&lower) {
             return Ok(value);
         }
-        self.kd.symbol_address(word).ok_or_else(|| Error::at(at, self.kd.unknown_symbol(word)))
+        self.kd.symbol_address(word).ok_or_else(|| self.kd.unknown_symbol(word, at))
     }
 
     fn register(&self, name: &str) -> Option<u64> {

@@ -2,7 +2,10 @@
 
 use super::arguments::Arguments;
 use super::error::Error;
-use super::{Kd, breakpoints, disassemble, edit, memory, registers, run, say, symbols};
+use super::{
+    Kd, breakpoints, call, disassemble, dt, edit, memory, paging, registers, run, say, stack, symbols, system, tables,
+    wt,
+};
 
 /// What does a command.
 type Run = fn(&mut Kd, &mut Arguments<'_>, &mut String) -> Result<(), Error>;
@@ -125,6 +128,72 @@ const FAMILIES: &[Family] = &[
         ],
     },
     Family {
+        title: "The processor's tables",
+        commands: &[
+            command(&["!idt"], "[VECTOR]", tables::idt, "Show where the gates lead, or one of them", ""),
+            command(&["dg"], "FIRST [LAST]", tables::dg, "Show the segments of these selectors", ""),
+            command(&["!gdt"], "", tables::gdt, "Show all segments of the GDT", ""),
+            command(
+                &["!descriptor"],
+                "IDT | GDT | LDT INDEX",
+                tables::descriptor,
+                "Show a descriptor in words, and of a gate the segment that it leads to",
+                "The layout is that of the extension of John Gulbrandsen's article; a size is as the descriptor has it, in bytes or pages.",
+            ),
+            command(
+                &["!pte"],
+                "ADDR",
+                paging::pte,
+                "Show the paging structures' entries for an address",
+                "Addresses of entries are physical: this guest does not map its page tables. The letters are those of WinDbg: \
+                 G global, L large, D dirty, A accessed, N not cached, T write-through, U or K, W or R, E executable, V valid.",
+            ),
+        ],
+    },
+    Family {
+        title: "The system's structures",
+        commands: &[
+            command(
+                &["dt"],
+                "[-r] TYPE [ADDR] [FIELD]...",
+                dt::dt,
+                "Show a structure's fields, and what is in them at an address",
+                "`dt nt!*` lists the structures. Of each there are the fields that the guest uses. -r opens structures within.",
+            ),
+            command(&["!pcr"], "", system::pcr, "Show the processor control region", ""),
+            command(&["!thread"], "", system::thread, "Show the running thread, and its stack", ""),
+            command(
+                &["!trap"],
+                "[ADDR]",
+                system::trap,
+                "Show a trap frame, the current one if no address is given",
+                "",
+            ),
+            command(
+                &[".trap"],
+                "[ADDR]",
+                system::choose_trap,
+                "Let r, k and . be those of a trap frame; without an address, the processor's again",
+                "A stop ends it.",
+            ),
+            command(
+                &["!ssdt"],
+                "[NUMBER | NAME]",
+                system::ssdt,
+                "Show the service table, or the row of one service: number, arguments, routine",
+                "Read from the guest's memory as its dispatcher does it, packed rows and win32k's (1000 and above) too.",
+            ),
+            command(
+                &["k"],
+                "[COUNT]",
+                stack::k,
+                "Show who called whom, through the trap frame into ring 3",
+                "A frame is found by its return address, the first word on the stack that stands behind a call; so the first column is \
+                 the stack pointer. Where an entry has no frame yet, the registers tell where ring 3 was.",
+            ),
+        ],
+    },
+    Family {
         title: "Symbols and expressions",
         commands: &[
             command(
@@ -155,6 +224,13 @@ const FAMILIES: &[Family] = &[
                 "Stop before the instruction at an address",
                 "Nothing is written into the code.",
             ),
+            command(
+                &["ba"],
+                "eSIZE | rSIZE | wSIZE ADDR",
+                breakpoints::ba,
+                "Stop before an instruction (e1), or behind one that has accessed (r) or written (w) memory of SIZE bytes",
+                "SIZE is 1, 2, 4 or 8, and ADDR a multiple of it.",
+            ),
             command(&["bl"], "", breakpoints::bl, "Show the breakpoints", "e is enabled, d disabled."),
             command(&["bc"], "ID... | *", breakpoints::bc, "Take breakpoints away", ""),
             command(&["bd"], "ID... | *", breakpoints::bd, "Disable breakpoints", ""),
@@ -181,6 +257,22 @@ const FAMILIES: &[Family] = &[
             ),
             command(&["pc"], "", run::pc, "Run to the next call or entry into the kernel", ""),
             command(&["gu"], "", run::gu, "Run until the routine has returned, or ring 0 to ring 3", ""),
+            command(
+                &["wt"],
+                "",
+                wt::wt,
+                "Run the routine to its end, and show what it called as a tree",
+                "Instructions of its own, instructions of what it called, depth, routine: a line each time that another one begins or goes on. \
+                 An entry into the kernel counts as a call.",
+            ),
+            command(
+                &["call"],
+                "SERVICE [ARGUMENT]...",
+                call::call,
+                "Begin one call of a service from ring 3",
+                "Writes the arguments and a return address by the architecture's convention, and goes to the stub's first instruction; \
+                 t, p, g or wt go on from there. Arguments that are left out are zero. It returns to the instruction that was next.",
+            ),
             command(
                 &["t-", "p-"],
                 "[COUNT]",
@@ -236,7 +328,7 @@ fn help(_: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) -> Result<(
         return Ok(());
     };
     arguments.end()?;
-    let command = find(&name.to_lowercase()).ok_or_else(|| Error::at(place, super::unknown(name)))?;
+    let command = find(&name.to_lowercase()).ok_or_else(|| super::unknown(name, place))?;
     say!(out, "{}", command.usage());
     say!(out, "    {}.", command.summary);
     if !command.details.is_empty() {

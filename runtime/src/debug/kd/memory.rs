@@ -8,6 +8,10 @@ use super::{Kd, number, say};
 const STRING: u64 = 0x100;
 const STRING_LINE: usize = 32;
 
+/// What is shown when nobody says how much: bytes, or lines of those with symbols.
+const BYTES: u64 = 128;
+const LINES: u64 = 16;
+
 /// How a form of `d` looks.
 struct Form {
     name: &'static str,
@@ -15,8 +19,6 @@ struct Form {
     size: u64,
     /// Objects in a line.
     columns: u64,
-    /// Bytes that are shown when nobody says how many.
-    usual: u64,
     /// The same as characters, behind.
     characters: bool,
     /// The symbol that each points to, behind.
@@ -24,8 +26,7 @@ struct Form {
 }
 
 const fn form(name: &'static str, size: u64, columns: u64, characters: bool, symbols: bool) -> Form {
-    let usual = if symbols { 16 * 8 } else { 128 };
-    Form { name, size, columns, usual, characters, symbols }
+    Form { name, size, columns, characters, symbols }
 }
 
 const FORMS: [Form; 9] = [
@@ -56,7 +57,8 @@ pub(super) fn d(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) ->
     let size = if form.size == 0 { kd.guest().pointer() } else { form.size };
     let columns = if form.columns > 1 { form.columns.min(16 / size) } else { 1 };
     let next = kd.data.0.unwrap_or_else(|| kd.current_address());
-    let Range { start, count } = arguments.range(kd, next, size, form.usual / size)?;
+    let usual = if form.symbols { LINES } else { BYTES / size };
+    let Range { start, count } = arguments.range(kd, next, size, usual)?;
     arguments.end()?;
     let mut done = 0;
     while done < count {

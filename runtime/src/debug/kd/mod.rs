@@ -5,18 +5,26 @@
 
 mod arguments;
 mod breakpoints;
+mod call;
 mod disassemble;
+mod dt;
 mod edit;
 mod error;
 mod expression;
+mod frame;
 mod help;
 mod memory;
+mod paging;
 mod register;
 mod registers;
 mod run;
 mod script;
+mod stack;
 mod stop;
 mod symbols;
+mod system;
+mod tables;
+mod wt;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,7 +66,7 @@ pub enum Outcome {
 /// ```
 /// use ntgate_runtime::debug::{Kd, Outcome, Target, program};
 ///
-/// let target = Target::boot(program::usual(Some("srv2003"))).expect("the system boots");
+/// let target = Target::boot(program::usual(Some("srv2003"), None)).expect("the system boots");
 /// let mut kd = Kd::new(target);
 /// let mut text = String::new();
 /// assert_eq!(kd.execute("u 7c95ed50 l3", &mut text), Outcome::Continue);
@@ -169,6 +177,18 @@ impl Kd {
         help::manual()
     }
 
+    /// What a session begins with: which system it is.
+    #[must_use]
+    pub fn greeting(&self) -> String {
+        let (major, minor, build) = self.guest.version();
+        let (places, cpu) = (self.target.places(), self.target.machine().model().name);
+        let name = places.profile();
+        format!(
+            "{name}: version {major}.{minor}, build {build}, {} bits, on {cpu}; .help lists the commands\n",
+            places.bits()
+        )
+    }
+
     /// The instruction that is next, as a command that has run the target shows it.
     pub fn where_now(&mut self, out: &mut String) {
         stop::show(self, out);
@@ -176,7 +196,7 @@ impl Kd {
 
     fn command(&mut self, line: &str, start: usize, out: &mut String) -> Result<(), Error> {
         let Some((name, behind)) = script::name(line, start) else { return Ok(()) };
-        let command = help::find(&name).ok_or_else(|| Error::at(start, unknown(&name)))?;
+        let command = help::find(&name).ok_or_else(|| unknown(&name, start))?;
         (command.run)(self, &mut Arguments::new(line, start, behind), out)
     }
 
@@ -260,16 +280,13 @@ impl Kd {
         symbols.address(name).or_else(|| symbols.iter().find(|(known, _)| same(known)).map(|(_, address)| address))
     }
 
-    fn unknown_symbol(&self, name: &str) -> String {
+    fn unknown_symbol(&self, name: &str, at: usize) -> Error {
         let all = self.target.symbols().iter().map(|(name, _)| name);
-        let bare = |known: &'_ str| {
-            if name.contains('!') { None } else { known.split_once('!').map(|(_, end)| end.to_owned()) }
-        };
-        let known: Vec<String> = all.map(|known| bare(known).unwrap_or_else(|| known.to_owned())).collect();
-        match nearest(name, known.iter().map(String::as_str)) {
-            Some(near) => format!("Couldn't resolve '{name}'; is it {near}?"),
-            None => format!("Couldn't resolve '{name}'"),
-        }
+        let bare = |known: &'_ str| known.split_once('!').map_or(known, |(_, end)| end).to_owned();
+        let known: Vec<String> =
+            all.map(|known| if name.contains('!') { known.to_owned() } else { bare(known) }).collect();
+        let near = nearest(name, known.iter().map(String::as_str));
+        Error::at(at, format!("Couldn't resolve '{name}'")).hint(near.map(|near| format!("is it {near}?")))
     }
 
     /// Asks the target to stop where it is, or not.
@@ -286,22 +303,22 @@ fn number(value: u64, size: u64) -> String {
     format!("{:0width$x}", value & (u64::MAX >> (64 - 8 * size)), width = 2 * size as usize)
 }
 
-/// What is said of a command that there is not.
-fn unknown(name: &str) -> String {
-    match nearest(name, help::names()) {
-        Some(near) => format!("Unknown command '{name}'; is it {near}?"),
-        None => format!("Unknown command '{name}'; .help lists them"),
-    }
+/// There is no such command.
+fn unknown(name: &str, at: usize) -> Error {
+    let near = nearest(name, help::names());
+    let hint = near.map_or_else(|| ".help lists the commands".to_owned(), |near| format!("is it {near}?"));
+    Error::at(at, "Unknown command").hint(hint)
 }
 
 /// Tells of an error with a caret under its place, if the prompt and the line are what was shown last.
 fn complain(line: &str, start: usize, error: &Error, out: &mut String) {
     let command = line.get(start..).unwrap_or_default().trim();
+    let hint = error.hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"));
     match error.at {
         Some(at) => {
             let column = Kd::PROMPT.len() + line.get(..at).unwrap_or(line).chars().count();
-            say!(out, "{:column$}^ {} in '{command}'", "", error.message);
+            say!(out, "{:column$}^ {} in '{command}'{hint}", "", error.message);
         }
-        None => say!(out, "{}", error.message),
+        None => say!(out, "{}{hint}", error.message),
     }
 }

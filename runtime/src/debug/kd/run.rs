@@ -30,7 +30,7 @@ pub(super) fn is_return(instruction: &Instruction) -> bool {
 
 impl Kd {
     /// A target that can run, ready to be interrupted.
-    fn runnable(&mut self, arguments: &Arguments<'_>) -> Result<(), Error> {
+    pub(super) fn runnable(&mut self, arguments: &Arguments<'_>) -> Result<(), Error> {
         self.clear_interrupt();
         match self.target.end() {
             None => Ok(()),

@@ -15,6 +15,11 @@ pub(super) fn report(kd: &mut Kd, stop: &Stop, out: &mut String) {
                 say!(out, "Breakpoint {id} hit");
             }
         }
+        Stop::Watchpoint(watchpoint) => {
+            for id in kd.watchpoints_like(watchpoint) {
+                say!(out, "Breakpoint {id} hit");
+            }
+        }
         Stop::Interrupted => say!(out, "Interrupted"),
         Stop::Beginning => say!(out, "The session begins here: there is nothing before"),
         Stop::End(end) => {

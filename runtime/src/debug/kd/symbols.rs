@@ -29,7 +29,7 @@ pub(super) fn x(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) ->
 }
 
 /// Whether a text is what a pattern of stars and question marks says.
-fn matches(pattern: &str, text: &str) -> bool {
+pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut star) = ((0, 0), None);
     while at.1 < text.len() {

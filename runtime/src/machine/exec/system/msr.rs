@@ -70,7 +70,11 @@ fn short(core: &mut Core, value: u64) -> Result<u32, Stop> {
 pub(super) fn wrmsr(core: &mut Core, _: &Op) -> Flow {
     core.privileged()?;
     let value = u64::from(core.reg::<u32>(reg::DX)) << 32 | u64::from(core.reg::<u32>(reg::AX));
-    write(core, core.reg::<u32>(reg::CX), value)
+    let number = core.reg::<u32>(reg::CX);
+    if exists(core, number) {
+        core.note(|_| Event::WriteMsr { number, value });
+    }
+    write(core, number, value)
 }
 
 /// Changes the register, with the faults of the instruction.
@@ -81,7 +85,6 @@ pub(crate) fn write(core: &mut Core, number: u32, value: u64) -> Flow {
     let low = value as u32;
     // The SYSENTER addresses of a processor without long mode have 32 bits.
     let address = if core.model.has_extended(extended::LM) { value } else { u64::from(low) };
-    core.note(|_| Event::WriteMsr { number, value });
     match number {
         TSC => return Err(core.unsupported("writing the time-stamp counter")),
         SYSENTER_CS => core.msrs.sysenter_cs = low,

@@ -1,0 +1,98 @@
+//! `k`: who called whom, through trap frames into ring 3.
+
+use iced_x86::FlowControl;
+
+use super::arguments::Arguments;
+use super::error::Error;
+use super::register::Context;
+use super::{Kd, say};
+use crate::debug::{Guest, types};
+
+/// The most frames.
+const MOST: u64 = 0x40;
+
+/// Bytes of the longest call.
+const LONGEST_CALL: u64 = 7;
+
+/// The most words that are looked through for the next return address.
+const FARTHEST: u64 = 0x400;
+
+/// `k`.
+pub(super) fn k(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) -> Result<(), Error> {
+    let most = arguments.optional(kd)?.unwrap_or(MOST);
+    arguments.end()?;
+    show(kd, &kd.context(), most, out);
+    Ok(())
+}
+
+/// The calls that lead to where these registers are.
+pub(super) fn show(kd: &Kd, context: &Context, most: u64, out: &mut String) {
+    match kd.guest() {
+        Guest::I386(_) => say!(out, "ChildESP RetAddr"),
+        Guest::Amd64(_) => say!(out, "Child-SP          RetAddr           Call Site"),
+    }
+    let mut now = *context;
+    for _ in 0..most {
+        let (text, next) = caller(kd, &now);
+        let back = next.as_ref().map_or(0, |next| next.ip);
+        say!(out, "{} {} {}{text}", kd.address(now.sp()), kd.address(back), kd.describe(now.ip));
+        match next {
+            Some(next) => now = next,
+            None => break,
+        }
+    }
+}
+
+/// The registers of the caller, as far as they are known, and what is said of the way there.
+fn caller(kd: &Kd, now: &Context) -> (String, Option<Context>) {
+    let frame = kd.trap_frame(now);
+    if let Some(user) = kd.entering(now).filter(|_| frame.is_none()) {
+        return (" (no frame yet)".to_owned(), Some(user));
+    }
+    let end = frame.or_else(|| stack_end(kd, now));
+    if let Some(found) = return_address(kd, now.sp(), end) {
+        let mut next = *now;
+        let size = kd.guest().pointer();
+        next.ip = kd.read_pointer(found).unwrap_or_default();
+        next.general[4] = kd.narrow(found.wrapping_add(size));
+        return (String::new(), Some(next));
+    }
+    match frame {
+        Some(frame) => (format!(" (TrapFrame @ {})", kd.address(frame)), kd.frame_context(frame)),
+        None => (String::new(), None),
+    }
+}
+
+/// Where the stack in use ends.
+fn stack_end(kd: &Kd, now: &Context) -> Option<u64> {
+    if now.cpl() == 0 {
+        return kd.thread_pointer("InitialStack");
+    }
+    let offset = types::structure(kd.guest(), "_TEB")?.field("StackBase")?.offset;
+    kd.read_pointer(kd.guest().teb() + u64::from(offset))
+}
+
+/// The place of the first word on the stack that stands behind a call: code here keeps no chain of frames.
+fn return_address(kd: &Kd, sp: u64, end: Option<u64>) -> Option<u64> {
+    let size = kd.guest().pointer();
+    let places = (0..FARTHEST).map(|index| kd.narrow(sp.wrapping_add(index * size)));
+    let places = places.take_while(|at| end.is_none_or(|end| *at < end));
+    for at in places {
+        let value = kd.read_pointer(at)?;
+        if is_behind_call(kd, value) {
+            return Some(at);
+        }
+    }
+    None
+}
+
+fn is_behind_call(kd: &Kd, address: u64) -> bool {
+    (2..=LONGEST_CALL).any(|length| {
+        let instruction = kd.target().instruction(kd.narrow(address.wrapping_sub(length)));
+        instruction.is_some_and(|instruction| {
+            instruction.len() as u64 == length
+                && matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall)
+                && !super::run::is_entry(&instruction)
+        })
+    })
+}
