@@ -160,7 +160,7 @@ fn gdb_breaks_at_the_entry_of_i386_and_steps_back() {
             "<nt!KiFastCallEntry>:\tmov    $0x23,%ecx",
             "in ntdll!KiFastSystemCall ()",
             "<ntdll!KiFastSystemCall+2>:\tsysenter",
-            "0x7ffe0300 <SharedUserData+768>:\t0x7c95ed50\t0x7c95ed54",
+            "0x7ffe0300 <SystemCallStub>:\t0x7c95ed50\t0x7c95ed54",
             "Dump of assembler code",
             "<nt!KiFastCallEntry+0>:\tmov    $0x23,%ecx",
             "$1 = 0x7ffdf000",
