@@ -188,10 +188,10 @@ pub(super) fn text(kd: &Kd, instruction: &Instruction) -> String {
     options.set_branch_leading_zeros(true);
     options.set_uppercase_hex(true);
     let bare = instruction.memory_base() == Register::None && instruction.memory_index() == Register::None;
-    options.set_displacement_leading_zeros(bare);
+    options.set_displacement_leading_zeros(bare && kd.guest().pointer() == 4);
     let mut text = String::new();
     formatter.format(instruction, &mut text);
-    if bare {
+    if bare && kd.guest().pointer() == 4 {
         // Zero is an address here, and written as long as others.
         text = text.replace("s:[0]", "s:[00000000h]");
     }
