@@ -4,6 +4,9 @@ mod boot;
 mod build_systems;
 mod convert;
 mod diff;
+mod kd;
+#[cfg(unix)]
+mod kd_terminal;
 mod nci;
 mod support;
 

@@ -196,7 +196,9 @@ pub(super) fn text(kd: &Kd, instruction: &Instruction) -> String {
         text = text.replace("s:[0]", "s:[00000000h]");
     }
     if instruction.is_string_instruction() {
-        return string(instruction);
+        let text = string(instruction);
+        // EDI is always relative to ES, which only means something in 32 bits.
+        return if kd.guest().pointer() == 4 { text.replace(" [edi]", " es:[edi]") } else { text };
     }
     // A target without a symbol is told as an address.
     if is_near_branch(instruction) && kd.symbol(instruction.near_branch_target()).is_none() {

@@ -94,7 +94,8 @@ fn caller(kd: &Kd, now: &Context) -> (Way, Option<Context>) {
     let end = frame.or_else(|| stack_end(kd, now));
     let name = kd.symbol(now.ip).map_or("", |(name, _)| name);
     let on_frame = frame.is_some() && ON_THE_FRAME.iter().any(|beginning| name.starts_with(beginning));
-    if let Some(found) = return_address(kd, now.sp(), end).filter(|_| !on_frame) {
+    let found = return_address(kd, now.sp(), end).or_else(|| stub_return(kd, now, name));
+    if let Some(found) = found.filter(|_| !on_frame) {
         let mut next = *now;
         let size = kd.guest().pointer();
         next.ip = kd.read_pointer(found).unwrap_or_default();
@@ -128,6 +129,13 @@ fn return_address(kd: &Kd, sp: u64, end: Option<u64>) -> Option<u64> {
         }
     }
     None
+}
+
+/// In a stub of ring 3 the return address is what the stack pointer points to, whoever put it there.
+fn stub_return(kd: &Kd, now: &Context, name: &str) -> Option<u64> {
+    let in_stub = now.cpl() == 3 && (name.starts_with("ntdll!Zw") || name.starts_with("ntdll!Nt"));
+    let back = kd.read_pointer(now.sp()).filter(|_| in_stub)?;
+    kd.target().instruction(back).map(|_| now.sp())
 }
 
 fn is_behind_call(kd: &Kd, address: u64) -> bool {
