@@ -32,6 +32,8 @@
 //! assert_eq!(target.symbols().describe(target.machine().rip()), "ntdll!KiFastSystemCall+2");
 //! ```
 
+#[cfg(feature = "gdb")]
+pub mod gdb;
 mod guest;
 mod history;
 mod kd;

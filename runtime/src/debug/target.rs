@@ -10,7 +10,7 @@ use std::fmt;
 use iced_x86::{Decoder, DecoderOptions, Instruction};
 
 use super::history::History;
-use super::watch::{Watch, Watchpoint};
+use super::watch::{Watchpoint, hit};
 use super::{Guest, Symbols};
 use crate::host::{self, BuildError, End, Places};
 use crate::machine::Machine;
@@ -183,14 +183,23 @@ impl Target {
         self.breakpoints.iter().copied()
     }
 
-    /// Sets a watchpoint; false if there is one like it already, or if it is for no byte.
+    /// Sets a watchpoint; false if there is one like it already, or if it is for no byte. As long as there are watchpoints the
+    /// machine is observed, and its events are those of the last instruction.
     pub fn set_watchpoint(&mut self, watchpoint: Watchpoint) -> bool {
-        watchpoint.length > 0 && self.watchpoints.insert(watchpoint)
+        let new = watchpoint.length > 0 && self.watchpoints.insert(watchpoint);
+        if new {
+            self.guest.machine_mut().observe();
+        }
+        new
     }
 
     /// Takes a watchpoint away; false if there is none.
     pub fn clear_watchpoint(&mut self, watchpoint: &Watchpoint) -> bool {
-        self.watchpoints.remove(watchpoint)
+        let known = self.watchpoints.remove(watchpoint);
+        if self.watchpoints.is_empty() {
+            self.guest.machine_mut().unobserve();
+        }
+        known
     }
 
     /// The watchpoints.
@@ -211,10 +220,10 @@ impl Target {
         if self.watchpoints.is_empty() {
             return self.guest.step().map_or(Stop::Step, Stop::End);
         }
-        let watch = Watch::before(self.guest.machine_mut(), self.watchpoints.iter());
-        let end = self.guest.step();
-        let hit = watch.after(self.guest.machine_mut(), self.watchpoints.iter());
-        end.map(Stop::End).or(hit.map(Stop::Watchpoint)).unwrap_or(Stop::Step)
+        self.guest.machine_mut().clear_events();
+        let end = self.guest.step().map(Stop::End);
+        let hit = hit(self.machine(), self.watchpoints.iter()).map(Stop::Watchpoint);
+        end.or(hit).unwrap_or(Stop::Step)
     }
 
     /// Runs until a breakpoint, a watchpoint, the end, the budget's end, or until `interrupted` says so. A breakpoint at the
@@ -316,6 +325,7 @@ impl Target {
     pub fn travel(&mut self, time: u64) -> bool {
         let there = self.history.restore(&mut self.guest, time);
         while there && self.now() < time && self.guest.step().is_none() {
+            self.guest.machine_mut().clear_events();
             self.history.remember_before(&mut self.guest, time);
         }
         there

@@ -136,6 +136,11 @@ impl Machine {
         self.core.xmm.get(usize::from(number)).copied()
     }
 
+    /// The control word of the floating-point unit, whose other state is always that after `FNINIT`.
+    pub fn fcw(&self) -> u16 {
+        self.core.fcw
+    }
+
     /// MXCSR.
     pub fn mxcsr(&self) -> u32 {
         self.core.mxcsr
