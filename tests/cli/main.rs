@@ -5,6 +5,9 @@ mod build_systems;
 mod convert;
 mod diff;
 mod gdbserver;
+mod kd;
+#[cfg(unix)]
+mod kd_terminal;
 mod nci;
 mod support;
 

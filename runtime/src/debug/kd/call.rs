@@ -33,7 +33,8 @@ pub(super) fn call(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String)
     }
     let count = argument_count(kd, &service).unwrap_or(values.len());
     if values.len() > count {
-        return Err(Error::at(place, format!("{service} takes {count} arguments")));
+        let plural = if count == 1 { "" } else { "s" };
+        return Err(Error::at(place, format!("{service} takes {count} argument{plural}")));
     }
     values.resize(count, 0);
     if kd.target().machine().cpl() != 3 {

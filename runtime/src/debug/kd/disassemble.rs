@@ -188,15 +188,17 @@ pub(super) fn text(kd: &Kd, instruction: &Instruction) -> String {
     options.set_branch_leading_zeros(true);
     options.set_uppercase_hex(true);
     let bare = instruction.memory_base() == Register::None && instruction.memory_index() == Register::None;
-    options.set_displacement_leading_zeros(bare);
+    options.set_displacement_leading_zeros(bare && kd.guest().pointer() == 4);
     let mut text = String::new();
     formatter.format(instruction, &mut text);
-    if bare {
+    if bare && kd.guest().pointer() == 4 {
         // Zero is an address here, and written as long as others.
         text = text.replace("s:[0]", "s:[00000000h]");
     }
     if instruction.is_string_instruction() {
-        return string(instruction);
+        let text = string(instruction);
+        // EDI is always relative to ES, which only means something in 32 bits.
+        return if kd.guest().pointer() == 4 { text.replace(" [edi]", " es:[edi]") } else { text };
     }
     // A target without a symbol is told as an address.
     if is_near_branch(instruction) && kd.symbol(instruction.near_branch_target()).is_none() {

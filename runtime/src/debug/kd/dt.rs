@@ -3,7 +3,7 @@
 use super::arguments::Arguments;
 use super::error::Error;
 use super::symbols::matches;
-use super::{Kd, say};
+use super::{Kd, number, say};
 use crate::debug::types::{self, Field, Structure, Type};
 use crate::host::nearest;
 
@@ -95,12 +95,15 @@ fn typed(kd: &Kd, kind: &Type, at: u64) -> Option<String> {
                 if character.is_ascii_graphic() || byte == 0x20 { character.to_string() } else { String::new() };
             if byte == 0 { "0 ''".to_owned() } else { format!("{byte:#x} '{shown}'") }
         }
-        Type::Uint(size) => unsigned(kd.read_number(at, (*size).into())?),
+        Type::Uint(size) => match kd.read_number(at, (*size).into())? {
+            long if long >> 32 != 0 => format!("0x{}", number(long, 8)),
+            short => unsigned(short),
+        },
         Type::Int(size) => {
-            let number = kd.read_number(at, (*size).into())?;
+            let value = kd.read_number(at, (*size).into())?;
             let bits = 64 - 8 * size;
-            let signed = (number << bits) as i64 >> bits;
-            if signed < 0 { signed.to_string() } else { unsigned(number) }
+            let signed = (value << bits) as i64 >> bits;
+            if signed < 0 { signed.to_string() } else { unsigned(value) }
         }
         Type::Pointer(_, to) => match kd.read_pointer(at)? {
             0 => "(null)".to_owned(),

@@ -211,7 +211,7 @@ const FAMILIES: &[Family] = &[
                 "Show what modules there are",
                 "The symbols are the guest's own, made with its code: there is nothing to load again.",
             ),
-            command(&["?"], "EXPRESSION", symbols::evaluate, "Show the value of an expression", ""),
+            command(&["?"], "EXPRESSION", symbols::evaluate, "Show the value of an expression", EXPRESSIONS),
         ],
     },
     Family {
@@ -318,6 +318,11 @@ impl Command {
         let line = |name: &&str| format!("{name} {}", self.usage).trim_end().to_owned();
         self.names.iter().map(line).collect::<Vec<_>>().join("\n")
     }
+
+    /// What there is to know of it.
+    fn text(&self) -> String {
+        format!("{}. {}", self.summary, self.details).trim_end().to_owned()
+    }
 }
 
 /// `.help`.
@@ -330,10 +335,7 @@ fn help(_: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) -> Result<(
     arguments.end()?;
     let command = find(&name.to_lowercase()).ok_or_else(|| super::unknown(name, place))?;
     say!(out, "{}", command.usage());
-    say!(out, "    {}.", command.summary);
-    if !command.details.is_empty() {
-        say!(out, "    {}", command.details);
-    }
+    say!(out, "{}", command.text());
     Ok(())
 }
 
@@ -344,7 +346,7 @@ fn overview(out: &mut String) {
             say!(out, "  {:<24} {}", command.names.join(" "), command.summary);
         }
     }
-    say!(out, "{}", EXPRESSIONS.lines().next().unwrap_or_default());
+    say!(out, "`.help COMMAND` tells more of one, `.help ?` how expressions are written.");
 }
 
 /// `q`.
@@ -377,14 +379,13 @@ understood is told with a caret under the place, the others are done all the sam
 /// The page of the manual.
 pub(super) fn manual() -> String {
     let mut page = String::new();
-    say!(page, "{INTRODUCTION}\n\n## Expressions\n\n{EXPRESSIONS}");
+    say!(page, "{INTRODUCTION}");
     for family in FAMILIES {
         say!(page, "\n## {}", family.title);
         for command in family.commands {
             let names: Vec<String> = command.names.iter().map(|name| format!("`{name}`")).collect();
             say!(page, "\n### {}\n\n```text\n{}\n```\n", names.join(", "), command.usage());
-            let space = if command.details.is_empty() { "" } else { " " };
-            say!(page, "{}.{space}{}", command.summary, command.details);
+            say!(page, "{}", command.text());
         }
     }
     page

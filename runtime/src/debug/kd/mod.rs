@@ -24,6 +24,8 @@ mod stop;
 mod symbols;
 mod system;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod wt;
 
 use std::sync::Arc;
@@ -34,7 +36,7 @@ use breakpoints::Breakpoint;
 use error::Error;
 use register::{Context, Register};
 
-use super::{Guest, Near, Target};
+use super::{Guest, Target};
 use crate::host::nearest;
 
 /// Adds a line to what a command prints.
@@ -46,9 +48,6 @@ macro_rules! say {
     }};
 }
 use say;
-
-/// The first build whose ntdll debuggers show by the names that begin with `Nt`: Windows 8.
-const NT_NAMES_SINCE: u32 = 9200;
 
 /// How a line of commands ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,12 +245,7 @@ impl Kd {
 
     /// The symbol that an address belongs to, by the name that a debugger shows, and the distance from it.
     fn symbol(&self, address: u64) -> Option<(&str, u64)> {
-        let symbols = self.target.symbols();
-        let Near { name, address, offset } = symbols.nearest(address)?;
-        let (_, _, build) = self.guest.version();
-        let preferred = symbols.at(address).iter().find(|name| name.starts_with("ntdll!Zw"));
-        let name = preferred.filter(|_| build < NT_NAMES_SINCE).map_or(name, String::as_str);
-        Some((name, offset))
+        symbols::nearest(&self.target, address)
     }
 
     /// `nt!KiSystemService+0x12`, or digits where there is no symbol.

@@ -23,7 +23,8 @@ pub(super) fn pte(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) 
         Guest::Amd64(_) => &LEVELS_64,
     };
     let walk = kd.target().machine().page_walk(address);
-    let width = 2 * walk.entries.first().map_or(4, |entry| usize::from(entry.size)) + 11;
+    // As wide as `pfn 106   ---DA--UWEV` and `contains` with the entry's digits, and a gap.
+    let width = (2 * walk.entries.first().map_or(4, |entry| usize::from(entry.size)) + 9).max(21) + 3;
     say!(out, "{:1$}VA {2}", "", width, kd.address(address));
     let columns = |text: &dyn Fn(usize, &PageEntry) -> String| {
         let all: Vec<String> =

@@ -64,7 +64,10 @@ fn set(kd: &mut Kd, register: Register, value: u64, name: &str, place: usize) ->
             let kept = if size == 4 { 0 } else { old & !mask };
             machine.set_register64(number, kept | value << shift & mask);
         }
-        Register::Ip => kd.target_mut().change().set_rip(value),
+        Register::Ip => {
+            kd.target_mut().change().set_rip(value);
+            kd.code = None;
+        }
         Register::Flags => kd.target_mut().change().set_flags(value as u32),
         Register::Flag(flag) => {
             let old = kd.target().machine().flags().get();

@@ -12,6 +12,9 @@ use crate::debug::{Stop, Target};
 /// The most steps that `t` and `p` take at once.
 const MOST: u64 = 1_000_000;
 
+/// The most bytes of a stack.
+const STACK: u64 = 0x1_0000;
+
 /// Whether an instruction enters the kernel, or anything else by the IDT.
 pub(super) fn is_entry(instruction: &Instruction) -> bool {
     matches!(instruction.mnemonic(), Mnemonic::Sysenter | Mnemonic::Syscall)
@@ -149,7 +152,9 @@ pub(super) fn gu(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) -
     let mut returns = kd.next_instruction().is_some_and(|next| is_return(&next));
     let stop = kd.run_until(&mut |target| {
         let machine = target.machine();
-        let up = machine.cpl() > cpl || machine.cpl() == cpl && machine.register64(4) > sp;
+        // The stack that `syscall` leaves in use is not the one that the kernel's routines return on.
+        let above = machine.register64(4).zip(sp).is_some_and(|(now, sp)| now > sp && now - sp < STACK);
+        let up = machine.cpl() > cpl || machine.cpl() == cpl && above;
         if returns && up {
             return Some(Stop::Step);
         }

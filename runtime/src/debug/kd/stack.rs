@@ -17,6 +17,23 @@ const LONGEST_CALL: u64 = 7;
 /// The most words that are looked through for the next return address.
 const FARTHEST: u64 = 0x400;
 
+/// Beginnings of the names of routines that run on a trap frame itself: what they called has returned, and what stands between
+/// the stack pointer and the frame are arguments.
+const ON_THE_FRAME: [&str; 12] = [
+    "nt!KiSystemService",
+    "nt!KiFastCallEntry",
+    "nt!KiSystemCall",
+    "nt!KiServiceExit",
+    "nt!KiServiceInternal",
+    "nt!KiTrap",
+    "nt!KiUser",
+    "nt!KiBBTUnexpectedRange",
+    "nt!KiInvalidSystemService",
+    "nt!Kei386EoiHelper",
+    "reactos!KiSystemCallEntry",
+    "reactos!KiZwSystemService",
+];
+
 /// `k`.
 pub(super) fn k(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) -> Result<(), Error> {
     let most = arguments.optional(kd)?.unwrap_or(MOST);
@@ -31,35 +48,63 @@ pub(super) fn show(kd: &Kd, context: &Context, most: u64, out: &mut String) {
         Guest::I386(_) => say!(out, "ChildESP RetAddr"),
         Guest::Amd64(_) => say!(out, "Child-SP          RetAddr           Call Site"),
     }
-    let mut now = *context;
+    let (mut now, mut returned) = (*context, false);
     for _ in 0..most {
-        let (text, next) = caller(kd, &now);
+        let (way, next) = caller(kd, &now);
         let back = next.as_ref().map_or(0, |next| next.ip);
-        say!(out, "{} {} {}{text}", kd.address(now.sp()), kd.address(back), kd.describe(now.ip));
+        let site = if returned { behind_call(kd, now.ip) } else { kd.describe(now.ip) };
+        let note = match way {
+            Way::Return => String::new(),
+            Way::Frame(frame) => format!(" (TrapFrame @ {})", kd.address(frame)),
+            Way::Registers => " (no frame yet)".to_owned(),
+        };
+        say!(out, "{} {} {site}{note}", kd.address(now.sp()), kd.address(back));
         match next {
-            Some(next) => now = next,
+            Some(next) => (now, returned) = (next, way == Way::Return),
             None => break,
         }
     }
 }
 
-/// The registers of the caller, as far as they are known, and what is said of the way there.
-fn caller(kd: &Kd, now: &Context) -> (String, Option<Context>) {
+/// A return address by the routine that the call is in: a call may be its last instruction.
+fn behind_call(kd: &Kd, address: u64) -> String {
+    match kd.symbol(address.wrapping_sub(1)) {
+        Some((name, offset)) => format!("{name}+0x{:x}", offset + 1),
+        None => kd.address(address),
+    }
+}
+
+/// How the caller was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// By a return address on the stack, or not at all.
+    Return,
+    /// By a trap frame.
+    Frame(u64),
+    /// By the registers of the entry.
+    Registers,
+}
+
+/// The registers of the caller, as far as they are known, and how they were found.
+fn caller(kd: &Kd, now: &Context) -> (Way, Option<Context>) {
     let frame = kd.trap_frame(now);
     if let Some(user) = kd.entering(now).filter(|_| frame.is_none()) {
-        return (" (no frame yet)".to_owned(), Some(user));
+        return (Way::Registers, Some(user));
     }
     let end = frame.or_else(|| stack_end(kd, now));
-    if let Some(found) = return_address(kd, now.sp(), end) {
+    let name = kd.symbol(now.ip).map_or("", |(name, _)| name);
+    let on_frame = frame.is_some() && ON_THE_FRAME.iter().any(|beginning| name.starts_with(beginning));
+    let found = return_address(kd, now.sp(), end).or_else(|| stub_return(kd, now, name));
+    if let Some(found) = found.filter(|_| !on_frame) {
         let mut next = *now;
         let size = kd.guest().pointer();
         next.ip = kd.read_pointer(found).unwrap_or_default();
         next.general[4] = kd.narrow(found.wrapping_add(size));
-        return (String::new(), Some(next));
+        return (Way::Return, Some(next));
     }
     match frame {
-        Some(frame) => (format!(" (TrapFrame @ {})", kd.address(frame)), kd.frame_context(frame)),
-        None => (String::new(), None),
+        Some(frame) => (Way::Frame(frame), kd.frame_context(frame)),
+        None => (Way::Return, None),
     }
 }
 
@@ -84,6 +129,13 @@ fn return_address(kd: &Kd, sp: u64, end: Option<u64>) -> Option<u64> {
         }
     }
     None
+}
+
+/// In a stub of ring 3 the return address is what the stack pointer points to, whoever put it there.
+fn stub_return(kd: &Kd, now: &Context, name: &str) -> Option<u64> {
+    let in_stub = now.cpl() == 3 && (name.starts_with("ntdll!Zw") || name.starts_with("ntdll!Nt"));
+    let back = kd.read_pointer(now.sp()).filter(|_| in_stub)?;
+    kd.target().instruction(back).map(|_| now.sp())
 }
 
 fn is_behind_call(kd: &Kd, address: u64) -> bool {

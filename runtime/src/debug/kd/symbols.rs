@@ -5,6 +5,20 @@ use std::collections::BTreeMap;
 use super::arguments::Arguments;
 use super::error::Error;
 use super::{Kd, number, say};
+use crate::debug::{Near, Target};
+
+/// The first build whose ntdll debuggers show by the names that begin with `Nt`: Windows 8.
+const NT_NAMES_SINCE: u32 = 9200;
+
+/// The symbol that an address belongs to, by the name that a debugger shows, and the distance from it.
+pub(super) fn nearest(target: &Target, address: u64) -> Option<(&str, u64)> {
+    let symbols = target.symbols();
+    let Near { name, address, offset } = symbols.nearest(address)?;
+    let (_, _, build) = target.guest().version();
+    let preferred = symbols.at(address).iter().find(|name| name.starts_with("ntdll!Zw"));
+    let name = preferred.filter(|_| build < NT_NAMES_SINCE).map_or(name, String::as_str);
+    Some((name, offset))
+}
 
 /// `x`: the symbols whose names fit a pattern.
 pub(super) fn x(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) -> Result<(), Error> {

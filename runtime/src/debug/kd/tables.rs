@@ -164,7 +164,10 @@ fn segments(kd: &Kd, first: u64, last: u64, out: &mut String) -> Result<(), Erro
         let found = table.register(kd).and_then(|register| segment(kd, register, selector >> 3));
         match found {
             Some(entry) => {
-                row(kd, selector, entry, out);
+                // Of many, those that are nothing are left out.
+                if entry.low != 0 || first == last {
+                    row(kd, selector, entry, out);
+                }
                 selector += entry.size;
             }
             None if first == last => {
@@ -313,7 +316,13 @@ fn tell_segment(kd: &Kd, place: Where, entry: Entry, out: &mut String) {
     if descriptor.is_system() {
         let busy = if of == "TSS" && descriptor.kind() & 2 != 0 { ", busy" } else { "" };
         say!(out, "Segment size is in {unit}");
-        say!(out, "{present}, DPL = {}, System segment, type {:x}{busy}", descriptor.dpl(), descriptor.kind());
+        let bits = match (entry.size, descriptor.kind() & 8) {
+            (16, _) => 64,
+            (_, 0) => 16,
+            _ => 32,
+        };
+        let kind = if of == "TSS" { format!("{bits}-bit {of}") } else { of.to_owned() };
+        say!(out, "{present}, DPL = {}, System segment, {kind}{busy}", descriptor.dpl());
     } else {
         let bits = match (descriptor.is_code() && descriptor.long(), descriptor.big()) {
             (true, _) => 64,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::arguments::Arguments;
 use super::error::Error;
 use super::run::{is_call, is_entry, is_return};
-use super::{Kd, say, stop};
+use super::{Kd, say, stop, symbols};
 use crate::debug::{Stop, Target};
 
 /// The most lines of the tree.
@@ -89,8 +89,7 @@ impl Tree {
 
 /// The routine that an address belongs to.
 fn routine(target: &Target, address: u64) -> String {
-    let near = target.symbols().nearest(address);
-    near.map_or_else(|| format!("{address:x}"), |near| near.name.to_owned())
+    symbols::nearest(target, address).map_or_else(|| format!("{address:x}"), |(name, _)| name.to_owned())
 }
 
 /// `wt`.
