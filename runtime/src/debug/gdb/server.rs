@@ -15,6 +15,9 @@ use crate::debug::{Kd, Target};
 /// What is taken for a host that is not named.
 const LOOPBACK: &str = "127.0.0.1";
 
+/// Bytes of the longest packet.
+const PACKET: usize = 0x4000;
+
 /// The answer to `vKill`.
 const KILLED: &[u8] = b"$OK#9a";
 
@@ -146,7 +149,9 @@ impl Server {
 
     fn session(&mut self, stream: TcpStream) -> io::Result<Ended> {
         let mut session = Session::new(&mut self.kd, stream.try_clone()?, &self.symbols);
-        let result = GdbStub::new(Line::new(stream.try_clone()?)?).run_blocking::<Loop<'_>>(&mut session);
+        let mut packet = vec![0; PACKET];
+        let stub = GdbStub::builder(Line::new(stream.try_clone()?)?).with_packet_buffer(&mut packet).build();
+        let result = stub.map_err(io::Error::other)?.run_blocking::<Loop<'_>>(&mut session);
         session.end();
         if matches!(result, Ok(DisconnectReason::Kill)) {
             // Whoever asked by `k` has gone and hears nothing.
@@ -155,7 +160,8 @@ impl Server {
         Ok(match result {
             Ok(DisconnectReason::Kill) => Ended::Killed,
             Ok(_) => Ended::Left,
-            Err(error) => Ended::Broken(error.to_string()),
+            Err(error) if error.is_connection_error() => Ended::Broken("gdb has gone without a word".to_owned()),
+            Err(error) => Ended::Broken(format!("what came is not gdb's protocol ({error})")),
         })
     }
 }

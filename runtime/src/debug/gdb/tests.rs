@@ -414,8 +414,8 @@ fn what_is_not_the_protocol_ends_the_session_and_nothing_else() {
         ("a wrong checksum", b"$g#00".to_vec()),
         ("a packet without what belongs to it", packet(b"m7ffe0300")),
         ("another protocol", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
-        ("a packet without end", [b"$", "m".repeat(10_000).as_bytes()].concat()),
-        ("one that would be too large", packet("x".repeat(5_000).as_bytes())),
+        ("a packet without end", [b"$", "m".repeat(0x10_0000).as_bytes()].concat()),
+        ("one that would be too large", packet("x".repeat(0x5000).as_bytes())),
         ("a refusal", b"-".to_vec()),
         ("nothing", Vec::new()),
     ];
