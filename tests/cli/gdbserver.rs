@@ -138,6 +138,7 @@ fn gdb_breaks_at_the_entry_of_i386_and_steps_back() {
         "print/x $fs_base",
         "info registers cr0 sysenter_eip idtr_base",
         "monitor rdmsr 176",
+        "info symbol KiFastCallEntry",
         "delete",
         "watch *(int *) 0x12fffc",
         "continue",
@@ -169,6 +170,7 @@ fn gdb_breaks_at_the_entry_of_i386_and_steps_back() {
             "<nt!KiFastCallEntry>",
             "idtr_base ",
             "<nt!KiIdt>",
+            "nt!KiFastCallEntry in section .nt",
             "Hardware watchpoint 2: *(int *) 0x12fffc",
             "Hardware watchpoint 2: *(int *) 0x12fffc",
             "Old value = ",
@@ -180,6 +182,21 @@ fn gdb_breaks_at_the_entry_of_i386_and_steps_back() {
             "ntgate: the program ended with STATUS_SUCCESS; from here it can only go back",
         ],
     );
+    // The front page shows some of it.
+    let page = include_str!("../../README.md");
+    let lines = text.lines().filter(|line| line.starts_with("Breakpoint 1, ") || line.contains("KiFastSystemCall"));
+    let shown = lines.take(3).map(|line| assert!(page.contains(&format!("\n{line}\n")), "{line}"));
+    assert_eq!(shown.count(), 3);
+    server.kill();
+}
+
+#[test]
+#[ignore = "needs gdb"]
+fn what_monitor_has_moved_gdb_sees_when_it_looks_again() {
+    let sandbox = Sandbox::new();
+    let server = Server::start(&sandbox, &[]);
+    let text = server.gdb(&["monitor t", "maintenance flush register-cache", "info registers eip", "x/i $pc"]);
+    assert_in_order(&text, &["eip            0x7c95", "<ntdll!"]);
     server.kill();
 }
 
