@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 
 use gdbstub::stub::{DisconnectReason, GdbStub};
@@ -53,7 +53,7 @@ impl fmt::Display for ListenError {
                 write!(f, "`{text}` is no address to listen on; give HOST:PORT or :PORT, such as {LOOPBACK}:1234")
             }
             Self::Host { text, error } => write!(f, "there is no host for `{text}`: {error}"),
-            Self::Bind { address, error } if error.kind() == io::ErrorKind::AddrInUse => {
+            Self::Bind { address, error } if error.kind() == ErrorKind::AddrInUse => {
                 write!(f, "somebody listens on {address} already; take another port, or port 0 for one that is free")
             }
             Self::Bind { address, error } => write!(f, "cannot listen on {address}: {error}"),
@@ -143,7 +143,14 @@ impl Server {
     /// # Errors
     /// When no client can come any more. What goes wrong with one is the end of its session.
     pub fn serve(&mut self) -> io::Result<Ended> {
-        let (stream, _) = self.listener.accept()?;
+        let stream = loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => break stream,
+                // It has gone before its turn.
+                Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
+                Err(error) => return Err(error),
+            }
+        };
         Ok(self.session(stream).unwrap_or_else(|error| Ended::Broken(error.to_string())))
     }
 
@@ -178,6 +185,6 @@ fn resolve(text: &str) -> Result<SocketAddr, ListenError> {
         None if host.contains(':') => return Err(no_address()),
         None => host,
     };
-    let found = (host, port).to_socket_addrs().and_then(|mut all| all.next().ok_or(io::ErrorKind::NotFound.into()));
+    let found = (host, port).to_socket_addrs().and_then(|mut all| all.next().ok_or(ErrorKind::NotFound.into()));
     found.map_err(|error| ListenError::Host { text: text.to_owned(), error })
 }
