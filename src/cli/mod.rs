@@ -6,9 +6,12 @@ mod completions;
 mod convert;
 mod depfile;
 mod diff;
+mod gdbserver;
 mod gen_command;
+mod guest;
 mod image;
 mod input;
+mod kd;
 mod man;
 mod nci;
 mod output;
@@ -45,6 +48,8 @@ enum Command {
     Diff(diff::Args),
     Image(image::Args),
     Boot(boot::Args),
+    Gdbserver(gdbserver::Args),
+    Kd(kd::Args),
     Nci(nci::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -113,6 +118,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Diff(args) => diff::run(&args),
         Command::Image(args) => image::run(&args),
         Command::Boot(args) => boot::run(&args),
+        Command::Gdbserver(args) => gdbserver::run(&args),
+        Command::Kd(args) => kd::run(&args),
         Command::Nci(args) => nci::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

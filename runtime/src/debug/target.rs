@@ -7,25 +7,22 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 
-use super::Symbols;
+use iced_x86::{Decoder, DecoderOptions, Instruction};
+
+use super::history::History;
+use super::watch::{Watchpoint, hit};
+use super::{Guest, Symbols};
 use crate::host::{self, BuildError, End, Places};
-use crate::machine::{Machine, Snapshot};
+use crate::machine::Machine;
+
+/// Bytes of the longest instruction.
+const LONGEST: usize = 15;
 
 /// Instructions within which a system has to get to ring 3.
 const BOOT: u64 = 10_000_000;
 
-/// Instructions between two snapshots, at the beginning. When there are too many, every second one goes and the distance
-/// doubles.
-const DISTANCE: u64 = 4_096;
-
-/// The most snapshots that are kept.
-const MOST: usize = 64;
-
-/// Instructions that a run without breakpoints goes on before it asks whether it is to stop.
+/// Instructions between two questions whether a run is to stop.
 const SLICE: u64 = 100_000;
-
-/// How far a run may go beyond its budget: to the end of a block, in which repeated instructions count each round.
-const OVERSHOOT: u64 = 64 * 4096;
 
 /// Why a target stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +32,8 @@ pub enum Stop {
     Step,
     /// The instruction at this address is next, and has a breakpoint.
     Breakpoint(u64),
+    /// Data was accessed: by the instruction that is done or, backwards, that is next.
+    Watchpoint(Watchpoint),
     /// It was asked to.
     Interrupted,
     /// The budget is used up.
@@ -77,11 +76,11 @@ impl From<BuildError> for BootError {
 #[derive(Debug)]
 pub struct Target {
     guest: host::Machine<'static>,
+    system: Guest,
     symbols: Symbols,
     breakpoints: BTreeSet<u64>,
-    /// By rising time; the first is where ring 3 begins.
-    history: Vec<Snapshot>,
-    distance: u64,
+    watchpoints: BTreeSet<Watchpoint>,
+    history: History,
 }
 
 impl Target {
@@ -100,8 +99,11 @@ impl Target {
             }
         }
         let symbols = symbols(guest.places());
-        let history = vec![guest.snapshot(None)];
-        Ok(Self { guest, symbols, breakpoints: BTreeSet::new(), history, distance: DISTANCE })
+        let system = Guest::of(guest.places()).ok_or(BootError::NoProgram(None))?;
+        let mut history = History::default();
+        history.remember(&mut guest);
+        let (breakpoints, watchpoints) = (BTreeSet::new(), BTreeSet::new());
+        Ok(Self { guest, system, symbols, breakpoints, watchpoints, history })
     }
 
     /// The machine.
@@ -125,6 +127,21 @@ impl Target {
     #[must_use]
     pub fn symbols(&self) -> &Symbols {
         &self.symbols
+    }
+
+    /// The system that it is.
+    #[must_use]
+    pub fn guest(&self) -> Guest {
+        self.system
+    }
+
+    /// The instruction at an address; `None` if no memory is there, or nothing that could be an instruction.
+    #[must_use]
+    pub fn instruction(&self, address: u64) -> Option<Instruction> {
+        let read = |size| self.machine().read_linear64(address, size);
+        let bytes = (1..=LONGEST).rev().find_map(read)?;
+        let instruction = Decoder::with_ip(self.places().bits(), &bytes, address, DecoderOptions::NONE).decode();
+        (!instruction.is_invalid()).then_some(instruction)
     }
 
     /// Where things are in the guest.
@@ -166,32 +183,59 @@ impl Target {
         self.breakpoints.iter().copied()
     }
 
+    /// Sets a watchpoint; false if there is one like it already, or if it is for no byte. As long as there are watchpoints the
+    /// machine is observed, and its events are those of the last instruction.
+    pub fn set_watchpoint(&mut self, watchpoint: Watchpoint) -> bool {
+        let new = watchpoint.length > 0 && self.watchpoints.insert(watchpoint);
+        if new {
+            self.guest.machine_mut().observe();
+        }
+        new
+    }
+
+    /// Takes a watchpoint away; false if there is none.
+    pub fn clear_watchpoint(&mut self, watchpoint: &Watchpoint) -> bool {
+        let known = self.watchpoints.remove(watchpoint);
+        if self.watchpoints.is_empty() {
+            self.guest.machine_mut().unobserve();
+        }
+        known
+    }
+
+    /// The watchpoints.
+    pub fn watchpoints(&self) -> impl Iterator<Item = &Watchpoint> {
+        self.watchpoints.iter()
+    }
+
     /// One instruction.
     pub fn step(&mut self) -> Stop {
-        self.remember();
-        self.guest.step().map_or(Stop::Step, Stop::End)
+        if self.end().is_none() {
+            self.history.remember(&mut self.guest);
+        }
+        self.advance()
     }
 
-    /// Runs until a breakpoint, the end, the budget's end, or until `interrupted` says so. A breakpoint at the instruction
-    /// that is next does not count.
+    /// One instruction, of which nothing is remembered.
+    fn advance(&mut self) -> Stop {
+        if self.watchpoints.is_empty() {
+            return self.guest.step().map_or(Stop::Step, Stop::End);
+        }
+        self.guest.machine_mut().clear_events();
+        let end = self.guest.step().map(Stop::End);
+        let hit = hit(self.machine(), self.watchpoints.iter()).map(Stop::Watchpoint);
+        end.or(hit).unwrap_or(Stop::Step)
+    }
+
+    /// Runs until a breakpoint, a watchpoint, the end, the budget's end, or until `interrupted` says so. A breakpoint at the
+    /// instruction that is next does not count.
     pub fn go(&mut self, budget: u64, interrupted: &dyn Fn() -> bool) -> Stop {
-        let limit = self.now().saturating_add(budget);
-        if !self.breakpoints.is_empty() {
-            return self.go_until(budget, interrupted, &mut |_| None);
-        }
-        loop {
-            self.remember();
-            let left = limit.saturating_sub(self.now());
-            match self.guest.run(left.min(SLICE).min(self.distance)) {
-                End::Budget if self.now() >= limit => return Stop::Budget,
-                End::Budget if interrupted() => return Stop::Interrupted,
-                End::Budget => {}
-                end => return Stop::End(end),
-            }
-        }
+        self.go_until(budget, interrupted, &mut |_| None)
     }
 
-    /// The same step by step, with a look at the target before each instruction but the first: `done` may end the run.
+    /// The same, with a look at the target before each instruction but the first: `done` may end the run.
+    ///
+    /// It goes step by step, always: a run of whole blocks reads another time-stamp counter, and is interrupted elsewhere, and
+    /// so would not be what a step back finds.
     pub fn go_until(
         &mut self,
         budget: u64,
@@ -200,7 +244,7 @@ impl Target {
     ) -> Stop {
         let limit = self.now().saturating_add(budget);
         for count in 1u64.. {
-            if let stop @ Stop::End(_) = self.step() {
+            if let stop @ (Stop::End(_) | Stop::Watchpoint(_)) = self.step() {
                 return stop;
             }
             if let Some(stop) = done(self) {
@@ -223,38 +267,53 @@ impl Target {
     /// Takes back the last instruction.
     pub fn step_back(&mut self) -> Stop {
         let end = self.now();
-        let Some(before) = end.checked_sub(1) else { return Stop::Beginning };
-        if !self.approach(before) {
+        if !self.history.restore(&mut self.guest, end.saturating_sub(1)) {
             return Stop::Beginning;
         }
-        let mut last = self.now();
+        let (mut last, mut stop) = (self.now(), Stop::Step);
         while self.now() < end {
+            self.history.remember_before(&mut self.guest, end);
             last = self.now();
-            self.guest.step();
+            stop = self.advance();
+            if matches!(stop, Stop::End(_)) {
+                break;
+            }
         }
         self.travel(last);
-        Stop::Step
+        if matches!(stop, Stop::Watchpoint(_)) { stop } else { Stop::Step }
     }
 
-    /// Goes back to where a breakpoint was last met, or to the beginning.
+    /// Goes back to where a breakpoint was last met, or before the last access that a watchpoint waits for, or to the
+    /// beginning. What is at the moment itself does not count.
     pub fn go_back(&mut self, interrupted: &dyn Fn() -> bool) -> Stop {
         let mut end = self.now();
-        while let Some(start) = self.history.iter().map(Snapshot::retired).rfind(|time| *time < end) {
-            self.travel(start);
+        // Part for part, the last one first; in each, what is met last counts.
+        while let Some(start) = self.history.restore_before(&mut self.guest, end) {
             let mut last = None;
-            while self.now() < end {
-                let at = self.machine().rip();
-                if self.breakpoints.contains(&at) {
-                    last = Some((self.now(), at));
+            for count in 1u64.. {
+                let (time, at) = (self.now(), self.machine().rip());
+                if time >= end {
+                    break;
                 }
-                self.guest.step();
+                if self.breakpoints.contains(&at) {
+                    last = Some((time, Stop::Breakpoint(at)));
+                }
+                match self.advance() {
+                    stop @ Stop::Watchpoint(_) => last = Some((time, stop)),
+                    Stop::End(_) => break,
+                    _ => {}
+                }
+                if count % SLICE == 0 && interrupted() {
+                    self.travel(end);
+                    return Stop::Interrupted;
+                }
             }
-            if let Some((time, at)) = last {
+            if let Some((time, stop)) = last {
                 self.travel(time);
-                return Stop::Breakpoint(at);
+                return stop;
             }
             end = start;
-            self.travel(start);
+            self.travel(end);
             if interrupted() {
                 return Stop::Interrupted;
             }
@@ -264,40 +323,12 @@ impl Target {
 
     /// Goes to a moment that is past, or the first one behind it; false, and nothing changed, if it is before the beginning.
     pub fn travel(&mut self, time: u64) -> bool {
-        let there = self.approach(time);
-        while there && self.now() < time && self.guest.step().is_none() {}
+        let there = self.history.restore(&mut self.guest, time);
+        while there && self.now() < time && self.guest.step().is_none() {
+            self.guest.machine_mut().clear_events();
+            self.history.remember_before(&mut self.guest, time);
+        }
         there
-    }
-
-    /// Goes to some moment at or before a time, not far from it; false, and nothing changed, if there is none.
-    fn approach(&mut self, time: u64) -> bool {
-        let Some(snapshot) = self.history.iter().rfind(|snapshot| snapshot.retired() <= time) else { return false };
-        self.guest.restore(snapshot);
-        let far = time.saturating_sub(self.now()).saturating_sub(OVERSHOOT);
-        if far > 0 {
-            self.guest.run(far);
-        }
-        true
-    }
-
-    /// Keeps a snapshot if the last one is old enough.
-    fn remember(&mut self) {
-        let last = self.history.last();
-        let due = last.is_none_or(|last| self.now() >= last.retired().saturating_add(self.distance));
-        if !due || self.end().is_some() {
-            return;
-        }
-        let snapshot = self.guest.snapshot(last);
-        self.history.push(snapshot);
-        if self.history.len() > MOST {
-            // The first stays: it is where going back ends.
-            let mut index = 0;
-            self.history.retain(|_| {
-                index += 1;
-                index % 2 == 1
-            });
-            self.distance *= 2;
-        }
     }
 }
 
@@ -314,97 +345,4 @@ fn symbols(places: &Places) -> Symbols {
 }
 
 #[cfg(test)]
-mod tests {
-    use iced_x86::code_asm::{CodeAssembler, eax, ecx};
-
-    use super::*;
-    use crate::host::NtStatus;
-
-    /// A program that counts in ECX up to `rounds`, closes handle 5, and ends with what the call returned.
-    fn target(profile: &str, rounds: u32) -> Target {
-        let builder = host::Machine::builder().profile(profile).prover_values().program(move |places| {
-            let mut a = CodeAssembler::new(places.bits())?;
-            let mut round = a.create_label();
-            a.xor(ecx, ecx)?;
-            a.set_label(&mut round)?;
-            a.inc(ecx)?;
-            a.cmp(ecx, rounds)?;
-            a.jne(round)?;
-            a.push(5)?;
-            a.call(places.stub("NtClose")?)?;
-            a.push(eax)?;
-            a.push(-1)?;
-            a.call(places.stub("NtTerminateProcess")?)?;
-            Ok(a.assemble(places.start())?)
-        });
-        Target::boot(builder).expect("it boots")
-    }
-
-    fn state(target: &Target) -> (u64, u64, Vec<Option<u64>>) {
-        let registers = (0..8).map(|number| target.machine().register64(number)).collect();
-        (target.now(), target.machine().rip(), registers)
-    }
-
-    #[test]
-    fn every_step_can_be_taken_back() {
-        let mut target = target("winxp", 3);
-        assert_eq!(target.step_back(), Stop::Beginning);
-        let mut states = vec![state(&target)];
-        while target.step() == Stop::Step {
-            states.push(state(&target));
-        }
-        assert!(matches!(target.end(), Some(End::Exit(_))), "{:?}", target.end());
-        assert!(states.len() > 100, "{} steps", states.len());
-        for before in states.iter().rev() {
-            assert_eq!(target.step_back(), Stop::Step);
-            assert_eq!(state(&target), *before);
-            assert_eq!(target.end(), None);
-        }
-        assert_eq!(target.step_back(), Stop::Beginning);
-        let end = target.go(1_000_000, &|| false);
-        assert!(matches!(end, Stop::End(End::Exit(NtStatus(status))) if status != 0), "{end:?}");
-    }
-
-    #[test]
-    fn breakpoints_stop_it_in_both_directions() {
-        // Far more rounds than a snapshot lasts.
-        let mut target = target("srv2003", 100_000);
-        let start = state(&target);
-        let entry = target.symbols().address("nt!KiFastCallEntry").unwrap();
-        assert!(target.set_breakpoint(entry) && !target.set_breakpoint(entry));
-        assert_eq!(target.go(10_000_000, &|| false), Stop::Breakpoint(entry));
-        let first = state(&target);
-        assert_eq!(target.go(10_000_000, &|| false), Stop::Breakpoint(entry), "NtTerminateProcess");
-        assert_eq!(target.go_back(&|| false), Stop::Breakpoint(entry));
-        assert_eq!(state(&target), first);
-        assert_eq!(target.go_back(&|| false), Stop::Beginning);
-        assert_eq!(state(&target), start);
-        assert!(target.clear_breakpoint(entry) && !target.clear_breakpoint(entry));
-        assert!(target.history.len() <= MOST);
-        assert!(matches!(target.go(10_000_000, &|| false), Stop::End(_)));
-        assert!(target.travel(first.0));
-        assert_eq!(state(&target), first);
-    }
-
-    #[test]
-    fn a_run_ends_with_its_budget_or_when_it_is_asked_to() {
-        let mut target = target("win7", u32::MAX);
-        assert_eq!(target.go(1_000, &|| false), Stop::Budget);
-        assert_eq!(target.go(u64::MAX, &|| true), Stop::Interrupted);
-        target.set_breakpoint(0);
-        assert_eq!(target.go(1_000, &|| false), Stop::Budget);
-        assert_eq!(target.go(u64::MAX, &|| true), Stop::Interrupted);
-    }
-
-    #[test]
-    fn what_was_changed_is_where_going_back_ends() {
-        let mut target = target("nt4", 10);
-        target.step();
-        target.change().set_register64(1, 7).unwrap();
-        let changed = state(&target);
-        target.step();
-        assert_eq!(target.step_back(), Stop::Step);
-        assert_eq!(state(&target), changed);
-        assert_eq!(target.step_back(), Stop::Beginning);
-    }
-}
+mod tests;

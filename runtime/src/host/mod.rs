@@ -51,9 +51,12 @@ mod status;
 mod system;
 mod value;
 
+use ntgate_gen::Arch;
+
 pub use builder::Builder;
 pub use call::Call;
 pub use end::{BugCheck, End};
+pub(crate) use error::nearest;
 pub use error::{BoxError, BuildError};
 pub use places::Places;
 pub use run::Machine;
@@ -75,4 +78,10 @@ pub enum Mode {
 #[must_use]
 pub fn profiles() -> Vec<&'static str> {
     system::System::all().into_iter().map(system::System::name).collect()
+}
+
+/// The architecture of a system; `None` if there is none of this name.
+#[must_use]
+pub fn arch_of(profile: &str) -> Option<Arch> {
+    system::System::by_name(profile).ok().map(system::System::arch)
 }

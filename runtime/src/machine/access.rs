@@ -9,6 +9,7 @@ use super::core::{Core, reg, seg};
 use super::fault::{Flow, Stop, Vector};
 use super::memory::PAGE;
 use super::mode::is_canonical;
+use super::observe::What;
 use super::paging::Access;
 use super::width::Width;
 
@@ -165,8 +166,33 @@ impl Core {
         self.store_linear(linear, value, self.user())
     }
 
-    /// Reads at a linear address, with user or supervisor rights.
+    /// Reads an operand at a linear address, with user or supervisor rights.
     pub(crate) fn load_linear<W: Width>(&mut self, linear: u64, user: bool) -> Result<W, Stop> {
+        self.load_for(What::Operand, linear, user)
+    }
+
+    /// Writes an operand at a linear address, with user or supervisor rights.
+    pub(crate) fn store_linear<W: Width>(&mut self, linear: u64, value: W, user: bool) -> Flow {
+        self.store_for(What::Operand, linear, value, user)
+    }
+
+    fn load_for<W: Width>(&mut self, what: What, linear: u64, user: bool) -> Result<W, Stop> {
+        let value = self.load_unseen(linear, user)?;
+        self.note_access(what, false, linear, value, user);
+        Ok(value)
+    }
+
+    /// Writes at a linear address, with user or supervisor rights.
+    pub(crate) fn store_for<W: Width>(&mut self, what: What, linear: u64, value: W, user: bool) -> Flow {
+        let flow = self.store_unseen(linear, value, user);
+        if flow != Err(Stop::Fault) {
+            self.note_access(what, true, linear, value, user);
+        }
+        flow
+    }
+
+    /// Reads at a linear address, with user or supervisor rights; no observer hears of it.
+    pub(crate) fn load_unseen<W: Width>(&mut self, linear: u64, user: bool) -> Result<W, Stop> {
         let access = Access::read(user);
         let first = self.translate(linear, access)?;
         let (low, size) = ((PAGE - linear % PAGE).min(8), u64::from(W::BYTES));
@@ -181,8 +207,7 @@ impl Core {
         Ok(W::cut((0..size).fold(0, |value, i| value | byte(i) << (8 * i))))
     }
 
-    /// Writes at a linear address, with user or supervisor rights.
-    pub(crate) fn store_linear<W: Width>(&mut self, linear: u64, value: W, user: bool) -> Flow {
+    fn store_unseen<W: Width>(&mut self, linear: u64, value: W, user: bool) -> Flow {
         let access = Access::write(user);
         let first = self.translate(linear, access)?;
         let (low, size) = ((PAGE - linear % PAGE).min(8), u64::from(W::BYTES));
@@ -202,26 +227,26 @@ impl Core {
     /// Reads a processor structure (descriptor, gate, TSS): linear, with supervisor rights whatever the CPL
     /// (SDM vol. 3, 4.6.1, implicit supervisor-mode accesses).
     #[inline]
-    pub(crate) fn load_system<W: Width>(&mut self, linear: u64) -> Result<W, Stop> {
+    pub(crate) fn load_system<W: Width>(&mut self, what: What, linear: u64) -> Result<W, Stop> {
         let (linear, size) = (linear & self.system_mask(), u64::from(W::BYTES));
         if let Some(physical) = self.tlb.entry(false, linear).for_read(linear, size)
             && let Some(value) = W::read(self.memory.ram(), physical as usize)
         {
             return Ok(value);
         }
-        self.load_linear(linear, false)
+        self.load_for(what, linear, false)
     }
 
     /// Writes a processor structure. Code that the guest keeps in the same bytes is found stale at the block's end.
     #[inline]
-    pub(crate) fn store_system<W: Width>(&mut self, linear: u64, value: W) -> Flow {
+    pub(crate) fn store_system<W: Width>(&mut self, what: What, linear: u64, value: W) -> Flow {
         let (linear, size) = (linear & self.system_mask(), u64::from(W::BYTES));
         if let Some(physical) = self.tlb.entry(false, linear).for_write(linear, size)
             && self.memory.write_plain(physical, value).is_some()
         {
             return Ok(());
         }
-        match self.store_linear(linear, value, false) {
+        match self.store_for(what, linear, value, false) {
             Err(Stop::Leave) => Ok(()),
             other => other,
         }

@@ -236,7 +236,7 @@ impl Core {
         let base = self.segs[seg::CS as usize].origin;
         for i in 0..LONGEST as u64 {
             let saved = (self.fault, self.cr2);
-            match self.load_linear::<u8>(base.wrapping_add(ip).wrapping_add(i) & self.ip_mask, false) {
+            match self.load_unseen::<u8>(base.wrapping_add(ip).wrapping_add(i) & self.ip_mask, false) {
                 Ok(byte) => bytes.push(byte),
                 Err(_) => {
                     (self.fault, self.cr2) = saved;

@@ -7,6 +7,7 @@ use super::devices::Devices;
 use super::fault::{Exit, Fault, Stop, Vector};
 use super::flags::Flags;
 use super::memory::Memory;
+use super::observe::Recorder;
 use super::paging::Tlb;
 use super::segment::Segment;
 use super::width::Width;
@@ -219,6 +220,8 @@ pub(crate) struct Core {
     pub(crate) exit: Option<Exit>,
     /// What the guest wrote to the debug console, port E9h.
     pub(crate) console: Vec<u8>,
+    /// What happens is noted here while the machine is observed.
+    pub(crate) recorder: Option<Box<Recorder>>,
 }
 
 impl Core {

@@ -4,6 +4,7 @@
 use super::core::{Core, seg};
 use super::fault::{Flow, Stop, Vector};
 use super::mode::is_canonical;
+use super::observe::{Check, Rule, What, typed};
 use super::segment::{Descriptor, Segment, Selector};
 
 /// Type of a system descriptor that names an LDT (SDM vol. 3, table 3-2).
@@ -42,8 +43,13 @@ impl Core {
     /// The selector's descriptor; `None` if the table does not reach that far.
     #[inline]
     pub(crate) fn descriptor(&mut self, selector: Selector) -> Result<Option<Descriptor>, Stop> {
-        match self.descriptor_at(selector) {
-            Some(at) => Ok(Some(Descriptor(self.load_system(at)?))),
+        let at = self.descriptor_at(selector);
+        self.note_checks(|core| {
+            let limit = if selector.is_local() { core.segs[seg::LDTR as usize].limit } else { core.gdtr.limit.into() };
+            [Check::new(Rule::TableLimit, selector.offset() + 7, limit, at.is_some())]
+        });
+        match at {
+            Some(at) => Ok(Some(Descriptor(self.load_system(What::Descriptor { selector: selector.0 }, at)?))),
             None => Ok(None),
         }
     }
@@ -63,7 +69,7 @@ impl Core {
         let Some(at) = self.descriptor_of(selector, 16) else {
             return Err(self.gp(selector.error_code()));
         };
-        let upper: u64 = self.load_system(at.wrapping_add(8))?;
+        let upper: u64 = self.load_system(What::Descriptor { selector: selector.0 }, at.wrapping_add(8))?;
         let base = u64::from(lower.base()) | upper << 32;
         if upper >> 40 & 0x1F != 0 || !is_canonical(base) {
             return Err(self.gp(selector.error_code()));
@@ -84,7 +90,10 @@ impl Core {
     /// Stores the byte with type, DPL and P back to the table.
     pub(crate) fn write_rights(&mut self, selector: Selector, descriptor: Descriptor) -> Flow {
         match self.descriptor_at(selector) {
-            Some(at) => self.store_system(at.wrapping_add(RIGHTS), (descriptor.0 >> 40) as u8),
+            Some(at) => {
+                let what = What::Descriptor { selector: selector.0 };
+                self.store_system(what, at.wrapping_add(RIGHTS), (descriptor.0 >> 40) as u8)
+            }
             None => Ok(()),
         }
     }
@@ -107,6 +116,14 @@ impl Core {
         // A kernel's entry code loads the selector that is there already, most of the time.
         let old = &self.segs[(register & 7) as usize];
         let same = old.selector == selector && old.descriptor == descriptor && old.base == u64::from(descriptor.base());
+        self.note_checks(|_| {
+            let allowed = descriptor.is_conforming() || privilege <= descriptor.dpl();
+            [
+                Check::of(Rule::DataType, typed(descriptor), descriptor.is_readable()),
+                Check::new(Rule::DataDpl, privilege, descriptor.dpl(), allowed),
+                Check::of(Rule::Present, selector.0, descriptor.present()),
+            ]
+        });
         if same && privilege <= descriptor.dpl() {
             return Ok(());
         }
@@ -132,6 +149,7 @@ impl Core {
             return Err(self.gp(0));
         }
         let descriptor = self.descriptor_or(selector, Vector::GeneralProtection, 0)?;
+        self.note_stack_checks(selector, descriptor, cpl);
         if selector.rpl() != cpl || descriptor.dpl() != cpl || !descriptor.is_writable_data() {
             return Err(self.gp(selector.error_code()));
         }
@@ -139,6 +157,19 @@ impl Core {
             return Err(self.raise(Vector::StackFault, selector.error_code()));
         }
         self.take_segment(selector, descriptor)
+    }
+
+    /// Notes what is checked of a stack's descriptor.
+    #[inline(always)]
+    pub(crate) fn note_stack_checks(&mut self, selector: Selector, descriptor: Descriptor, cpl: u8) {
+        self.note_checks(|_| {
+            [
+                Check::new(Rule::StackRpl, selector.rpl(), cpl, selector.rpl() == cpl),
+                Check::new(Rule::StackDpl, descriptor.dpl(), cpl, descriptor.dpl() == cpl),
+                Check::of(Rule::StackType, typed(descriptor), descriptor.is_writable_data()),
+                Check::of(Rule::Present, selector.0, descriptor.present()),
+            ]
+        });
     }
 
     /// The code descriptor that `RET` and `IRET` return to: a privilege level not above the current one.
@@ -151,6 +182,14 @@ impl Core {
         let rpl = selector.rpl();
         let fits = if descriptor.is_conforming() { descriptor.dpl() <= rpl } else { descriptor.dpl() == rpl };
         let mixed = self.is_long_code(descriptor) && descriptor.big();
+        self.note_checks(|core| {
+            [
+                Check::new(Rule::ReturnRpl, core.cpl, rpl, core.cpl <= rpl),
+                Check::of(Rule::CodeType, typed(descriptor), descriptor.is_code() && !mixed),
+                Check::new(Rule::ReturnDpl, descriptor.dpl(), rpl, fits),
+                Check::of(Rule::Present, selector.0, descriptor.present()),
+            ]
+        });
         if rpl < self.cpl || !descriptor.is_code() || !fits || mixed {
             return Err(self.gp(selector.error_code()));
         }

@@ -6,6 +6,7 @@ use super::descriptor::{BUSY, TSS_16, TSS_32};
 use super::fault::{Flow, Vector};
 use super::frame::Entry;
 use super::gate::Gate;
+use super::observe::{Check, Rule, typed};
 use super::segment::{Descriptor, Selector};
 use super::task::Switch;
 
@@ -69,6 +70,13 @@ impl Core {
     pub(crate) fn allow_direct(&mut self, selector: Selector, code: Descriptor, rpl: u8) -> Flow {
         let allowed =
             if code.is_conforming() { code.dpl() <= self.cpl } else { rpl <= self.cpl && code.dpl() == self.cpl };
+        self.note_checks(|core| {
+            [
+                Check::of(Rule::CodeType, typed(code), code.is_code()),
+                Check::new(Rule::DirectDpl, core.cpl, code.dpl(), allowed),
+                Check::of(Rule::Present, selector.0, code.present()),
+            ]
+        });
         if !code.is_code() || !allowed {
             return Err(self.gp(selector.error_code()));
         }
@@ -80,6 +88,13 @@ impl Core {
 
     /// The checks of a gate's or TSS's own descriptor.
     pub(crate) fn allow_gate(&mut self, selector: Selector, descriptor: Descriptor) -> Flow {
+        self.note_checks(|core| {
+            let privilege = core.cpl.max(selector.rpl());
+            [
+                Check::new(Rule::GateDpl, privilege, descriptor.dpl(), privilege <= descriptor.dpl()),
+                Check::of(Rule::Present, selector.0, descriptor.present()),
+            ]
+        });
         if descriptor.dpl() < self.cpl.max(selector.rpl()) {
             return Err(self.gp(selector.error_code()));
         }

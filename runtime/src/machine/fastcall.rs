@@ -1,10 +1,11 @@
 //! `SYSENTER`, `SYSEXIT`, `SYSCALL`, `SYSRET` and `SWAPGS` (SDM vol. 2): no table is read and nothing is pushed; the
 //! segments are flat by definition.
 
-use super::core::{Core, EFER_SCE, reg, seg};
+use super::core::{Core, EFER_SCE, msr, reg, seg};
 use super::fault::Flow;
 use super::flags;
 use super::mode::is_canonical;
+use super::observe::{Check, Event, Rule};
 use super::segment::{Descriptor, Segment, Selector};
 
 /// Flat 4 GiB segments, accessed, 32-bit, of DPL 0; the DPL is ORed in.
@@ -32,9 +33,13 @@ impl Core {
     /// instruction of the handler. In IA-32e mode the handler is 64-bit code.
     pub(crate) fn sysenter(&mut self) -> Flow {
         let selector = self.msrs.sysenter_cs as u16 & 0xFFFC;
+        self.note_msr(msr::SYSENTER_CS, u64::from(self.msrs.sysenter_cs));
+        self.note_checks(|_| [Check::of(Rule::SysenterCs, selector, selector != 0)]);
         if selector == 0 {
             return Err(self.gp(0));
         }
+        self.note_msr(msr::SYSENTER_ESP, self.msrs.sysenter_esp);
+        self.note_msr(msr::SYSENTER_EIP, self.msrs.sysenter_eip);
         let long = self.long_mode();
         self.flags.change_system(flags::VM | flags::IF | flags::RF, 0);
         self.set_cs(flat(selector, if long { CODE_64 } else { CODE }, 0), 0);
@@ -48,10 +53,17 @@ impl Core {
     /// Back to ring 3: EIP from EDX, ESP from ECX; `wide`: RIP and RSP, in 64-bit code. EFLAGS and the data segments stay.
     pub(crate) fn sysexit(&mut self, wide: bool) -> Flow {
         let selector = self.msrs.sysenter_cs as u16 & 0xFFFC;
+        self.note_msr(msr::SYSENTER_CS, u64::from(self.msrs.sysenter_cs));
+        self.note_checks(|core| {
+            [Check::of(Rule::SysenterCs, selector, selector != 0), Check::of(Rule::Cpl0, core.cpl, core.cpl == 0)]
+        });
         if selector == 0 || self.cpl != 0 {
             return Err(self.gp(0));
         }
         let (ip, sp) = (self.regs[reg::DX as usize], self.regs[reg::CX as usize]);
+        if wide {
+            self.note_checks(|_| [ip, sp].map(|at| Check::of(Rule::Canonical, at, is_canonical(at))));
+        }
         if wide && !(is_canonical(ip) && is_canonical(sp)) {
             return Err(self.gp(0));
         }
@@ -65,9 +77,12 @@ impl Core {
 
     /// `SYSCALL`: of 64-bit mode only, as Intel's processors have it. EIP is that of the next instruction.
     pub(crate) fn syscall(&mut self) -> Flow {
-        if !self.is_long() || self.msrs.efer & EFER_SCE == 0 {
+        if !self.allows_syscall() {
             return Err(self.ud());
         }
+        self.note_msr(msr::STAR, self.msrs.star);
+        self.note_msr(msr::LSTAR, self.msrs.lstar);
+        self.note_msr(msr::FMASK, self.msrs.fmask);
         let before = self.flags.system();
         let image = self.flags.get() & !flags::RF;
         self.regs[reg::CX as usize] = self.ip;
@@ -88,18 +103,37 @@ impl Core {
         Ok(())
     }
 
+    /// Whether `SYSCALL` and `SYSRET` are instructions here.
+    #[inline(always)]
+    fn allows_syscall(&mut self) -> bool {
+        let enabled = self.is_long() && self.msrs.efer & EFER_SCE != 0;
+        self.note_msr(msr::EFER, self.msrs.efer);
+        self.note_checks(|core| [Check::of(Rule::SyscallEnable, core.msrs.efer, enabled)]);
+        enabled
+    }
+
+    #[inline(always)]
+    pub(crate) fn note_msr(&mut self, number: u32, value: u64) {
+        self.note(|_| Event::ReadMsr { number, value });
+    }
+
     /// `SYSRET` to 64-bit code, or (`wide` false) to compatibility mode. True if it set TF: the trap comes at once, before
     /// the first instruction of ring 3.
     pub(crate) fn sysret(&mut self, wide: bool) -> Result<bool, super::fault::Stop> {
-        if !self.is_long() || self.msrs.efer & EFER_SCE == 0 {
+        if !self.allows_syscall() {
             return Err(self.ud());
         }
         let ip = self.regs[reg::CX as usize];
+        self.note_checks(|core| {
+            let canonical = !wide || is_canonical(ip);
+            [Check::of(Rule::Cpl0, core.cpl, core.cpl == 0), Check::of(Rule::Canonical, ip, canonical)]
+        });
         // At CPL 0, on the stack that is already ring 3's: the processor's well-known trap for careless kernels.
         if self.cpl != 0 || wide && !is_canonical(ip) {
             return Err(self.gp(0));
         }
         let before = self.flags.system();
+        self.note_msr(msr::STAR, self.msrs.star);
         let selector = (self.msrs.star >> 48) as u16;
         let (code, offset, mask) = if wide { (CODE_64, 16, u64::MAX) } else { (CODE, 0, 0xFFFF_FFFF) };
         self.set_cs(flat(selector.wrapping_add(offset) | 3, code | DPL_3, 0), 3);
@@ -114,9 +148,12 @@ impl Core {
 
     /// `SWAPGS`: the bases of GS and of IA32_KERNEL_GS_BASE change places.
     pub(crate) fn swapgs(&mut self) -> Flow {
+        self.note_checks(|core| [Check::of(Rule::Cpl0, core.cpl, core.cpl == 0)]);
         if self.cpl != 0 {
             return Err(self.gp(0));
         }
+        self.note_msr(msr::KERNEL_GS_BASE, self.msrs.kernel_gs_base);
+        self.note(|core| Event::WriteMsr { number: msr::KERNEL_GS_BASE, value: core.segs[seg::GS as usize].base });
         let gs = &mut self.segs[seg::GS as usize];
         std::mem::swap(&mut gs.base, &mut self.msrs.kernel_gs_base);
         gs.origin = gs.base;

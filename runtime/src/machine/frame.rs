@@ -4,6 +4,7 @@
 use super::core::Core;
 use super::fault::{Flow, Stop, Vector};
 use super::memory::PAGE_MASK;
+use super::observe::{Check, Rule, What};
 use super::paging::Access;
 use super::segment::Segment;
 
@@ -45,11 +46,14 @@ impl Core {
         let low = top.wrapping_sub(bytes) & mask;
         let frame = Frame { base: ss.base, mask, top, sp: low, wide: entry.wide, user: entry.cpl == 3 };
         if low + bytes <= ss.write_end {
+            self.note_checks(|_| [Check::new(Rule::StackRoom, bytes, top, true)]);
             return Ok(frame);
         }
         // An odd segment, or a stack pointer that wraps: slot by slot.
         let fits = (1..=entry.slots).all(|i| ss.contains(top.wrapping_sub(i * size) & mask, size));
-        if !fits || !ss.descriptor.is_writable_data() {
+        let fits = fits && ss.descriptor.is_writable_data();
+        self.note_checks(|_| [Check::new(Rule::StackRoom, bytes, top, fits)]);
+        if !fits {
             return Err(self.raise(Vector::StackFault, entry.error));
         }
         Ok(frame)
@@ -83,9 +87,9 @@ impl Core {
         }
         for (i, value) in values.iter().enumerate() {
             let written = if frame.wide {
-                self.store_linear(at(i), *value, frame.user)
+                self.store_for(What::Push, at(i), *value, frame.user)
             } else {
-                self.store_linear(at(i), *value as u16, frame.user)
+                self.store_for(What::Push, at(i), *value as u16, frame.user)
             };
             // Over decoded code: whoever pushes frames ends the block, and the run loop looks for stale ones then.
             if written == Err(Stop::Fault) {

@@ -6,6 +6,7 @@ use super::core::{Core, seg};
 use super::fault::{Exit, Fault, Flow, Stop, Vector};
 use super::flags;
 use super::frame::Entry;
+use super::observe::{self, Check, Rule, What, typed};
 use super::segment::{Descriptor, Segment, Selector};
 use super::task::Switch;
 
@@ -149,6 +150,7 @@ impl Core {
     pub(crate) fn deliver_fault(&mut self, fault: Fault) -> Result<(), Exit> {
         let address = self.ip;
         self.halted = false;
+        self.note(|_| observe::Event::Exception(fault));
         // Counts as an instruction, or a handler that faults at once would never use up a budget.
         self.retired += 1;
         let mut current = fault;
@@ -164,12 +166,14 @@ impl Core {
             }
             let double = Fault { vector: Vector::DoubleFault, code: 0 };
             current = if doubles(current.vector, second.vector) { double } else { second };
+            self.note(|_| observe::Event::Exception(current));
         }
     }
 
     /// An interrupt from outside, between two instructions.
     pub(crate) fn interrupt(&mut self, vector: u8) -> Flow {
         self.retired += 1;
+        self.note(|_| observe::Event::Interrupt { vector });
         self.deliver(Event { vector, code: None, software: false, ext: EXT, rf: 0 })
     }
 
@@ -198,11 +202,15 @@ impl Core {
         }
         let offset = u32::from(event.vector) * 8;
         let error = offset | IDT | event.ext;
-        if offset + 7 > u32::from(self.idtr.limit) {
+        let inside = offset + 7 <= u32::from(self.idtr.limit);
+        self.note_checks(|core| [Check::new(Rule::IdtLimit, offset + 7, core.idtr.limit, inside)]);
+        if !inside {
             return Err(self.gp(error));
         }
-        let gate = Gate(self.load_system(self.idtr.base.wrapping_add(u64::from(offset)))?);
+        let what = What::Gate { vector: event.vector };
+        let gate = Gate(self.load_system(what, self.idtr.base.wrapping_add(u64::from(offset)))?);
         let known = gate.is_task() || gate.is_interrupt() || gate.is_trap();
+        self.note_gate_checks(event, gate, known);
         if !known || event.software && gate.dpl() < self.cpl {
             return Err(self.gp(error));
         }
@@ -215,13 +223,29 @@ impl Core {
         self.enter_gate(gate, event)
     }
 
+    /// Notes what is checked of a gate: its DPL only where an instruction asked for it.
+    #[inline(always)]
+    pub(crate) fn note_gate_checks(&mut self, event: Event, gate: Gate, known: bool) {
+        let present = Check::of(Rule::Present, event.vector, gate.present());
+        let kind = Check::of(Rule::GateType, gate.kind(), known);
+        if event.software {
+            self.note_checks(|core| {
+                [kind, Check::new(Rule::GateDpl, core.cpl, gate.dpl(), core.cpl <= gate.dpl()), present]
+            });
+        } else {
+            self.note_checks(|_| [kind, present]);
+        }
+    }
+
     /// Through an interrupt or trap gate (SDM vol. 2, INT n: INTRA-PRIVILEGE-LEVEL and INTER-PRIVILEGE-LEVEL).
     fn enter_gate(&mut self, gate: Gate, event: Event) -> Flow {
         let selector = gate.selector();
+        self.note_checks(|_| [Check::of(Rule::NotNull, selector.0, !selector.is_null())]);
         if selector.is_null() {
             return Err(self.gp(event.ext));
         }
         let code = self.descriptor_or(selector, Vector::GeneralProtection, event.ext)?;
+        self.note_handler_checks(selector, code);
         if !code.is_code() || code.dpl() > self.cpl {
             return Err(self.gp(selector.error_code() | event.ext));
         }
@@ -236,6 +260,7 @@ impl Core {
         let error = if inner { ss.selector.error_code() | event.ext } else { event.ext };
         let frame = self.frame(&ss, sp, Entry { slots, wide: gate.wide(), cpl, error })?;
         let target = if gate.wide() { gate.offset() } else { gate.offset() & 0xFFFF };
+        self.note_checks(|_| [Check::new(Rule::CodeLimit, target, code.limit(), target <= code.limit())]);
         if target > code.limit() {
             return Err(self.gp(event.ext));
         }
@@ -262,15 +287,29 @@ impl Core {
         Ok(())
     }
 
+    /// Notes what is checked of a handler's code segment.
+    #[inline(always)]
+    pub(crate) fn note_handler_checks(&mut self, selector: Selector, code: Descriptor) {
+        self.note_checks(|core| {
+            [
+                Check::of(Rule::CodeType, typed(code), code.is_code()),
+                Check::new(Rule::CodeDpl, code.dpl(), core.cpl, code.dpl() <= core.cpl),
+                Check::of(Rule::Present, selector.0, code.present()),
+            ]
+        });
+    }
+
     /// The stack that the TSS holds for privilege level `cpl`, checked (SDM vol. 3, 5.8.5).
     #[inline(always)]
     pub(crate) fn inner_stack(&mut self, cpl: u8, ext: u32) -> Result<(Segment, u64), Stop> {
         let (selector, sp) = self.tss_stack(cpl, ext)?;
         let error = selector.error_code() | ext;
+        self.note_checks(|_| [Check::of(Rule::NotNull, selector.0, !selector.is_null())]);
         if selector.is_null() {
             return Err(self.raise(Vector::InvalidTss, ext));
         }
         let descriptor = self.descriptor_or(selector, Vector::InvalidTss, ext)?;
+        self.note_stack_checks(selector, descriptor, cpl);
         if selector.rpl() != cpl || descriptor.dpl() != cpl || !descriptor.is_writable_data() {
             return Err(self.raise(Vector::InvalidTss, error));
         }
@@ -286,18 +325,21 @@ impl Core {
         let tss = self.segs[seg::TR as usize];
         let wide = tss.descriptor.kind() & 8 != 0;
         let (at, last) = if wide { (u32::from(cpl) * 8 + 4, 5) } else { (u32::from(cpl) * 4 + 2, 3) };
-        if !tss.is_usable() || at + last > tss.limit {
+        let inside = tss.is_usable() && at + last <= tss.limit;
+        self.note_checks(|_| [Check::new(Rule::TssLimit, at + last, tss.limit, inside)]);
+        if !inside {
             return Err(self.raise(Vector::InvalidTss, tss.selector.error_code() | ext));
         }
         let linear = tss.base.wrapping_add(u64::from(at));
         if wide && at + 7 <= tss.limit {
-            let pair: u64 = self.load_system(linear)?;
+            let pair: u64 = self.load_system(What::Tss { offset: at }, linear)?;
             Ok((Selector((pair >> 32) as u16), pair & 0xFFFF_FFFF))
         } else if wide {
-            let sp: u32 = self.load_system(linear)?;
-            Ok((Selector(self.load_system(linear.wrapping_add(4))?), u64::from(sp)))
+            let sp: u32 = self.load_system(What::Tss { offset: at }, linear)?;
+            let selector = self.load_system(What::Tss { offset: at + 4 }, linear.wrapping_add(4))?;
+            Ok((Selector(selector), u64::from(sp)))
         } else {
-            let pair: u32 = self.load_system(linear)?;
+            let pair: u32 = self.load_system(What::Tss { offset: at }, linear)?;
             Ok((Selector((pair >> 16) as u16), u64::from(pair & 0xFFFF)))
         }
     }
@@ -369,6 +411,7 @@ impl Core {
         release: u64,
         wide: bool,
     ) -> Flow {
+        self.note_checks(|_| [Check::new(Rule::CodeLimit, ip, code.limit(), ip <= code.limit())]);
         if ip > code.limit() {
             return Err(self.gp(0));
         }
@@ -393,6 +436,7 @@ impl Core {
             (u64::from(sp), self.load::<u16>(seg::SS, (at + 2) & self.stack_mask)?)
         };
         let ss = self.stack_segment(Selector(stack), selector.rpl(), false)?;
+        self.note_checks(|_| [Check::new(Rule::CodeLimit, ip, code.limit(), ip <= code.limit())]);
         if ip > code.limit() {
             return Err(self.gp(0));
         }

@@ -8,6 +8,7 @@ use super::fault::{Flow, Stop, Vector};
 use super::flags;
 use super::gate::{Event, Gate, IDT, kind};
 use super::mode::is_canonical;
+use super::observe::{Check, Rule, What};
 use super::paging::Access;
 use super::segment::{Descriptor, Segment, Selector};
 use super::width::Width;
@@ -41,19 +42,23 @@ impl Core {
     pub(crate) fn deliver_long(&mut self, event: Event) -> Flow {
         let error = u32::from(event.vector) * 8 | IDT | event.ext;
         let offset = u32::from(event.vector) * 16;
-        if offset + 15 > u32::from(self.idtr.limit) {
+        let inside = offset + 15 <= u32::from(self.idtr.limit);
+        self.note_checks(|core| [Check::new(Rule::IdtLimit, offset + 15, core.idtr.limit, inside)]);
+        if !inside {
             return Err(self.gp(error));
         }
         let at = self.idtr.base.wrapping_add(u64::from(offset));
-        let gate = Gate(self.load_system(at)?);
+        let what = What::Gate { vector: event.vector };
+        let gate = Gate(self.load_system(what, at)?);
         let known = matches!(gate.kind(), kind::INTERRUPT_32 | kind::TRAP_32);
+        self.note_gate_checks(event, gate, known);
         if !known || event.software && gate.dpl() < self.cpl {
             return Err(self.gp(error));
         }
         if !gate.present() {
             return Err(self.raise(Vector::SegmentNotPresent, error));
         }
-        let upper: u32 = self.load_system(at.wrapping_add(8))?;
+        let upper: u32 = self.load_system(what, at.wrapping_add(8))?;
         self.enter_long(gate, u64::from(gate.offset()) | u64::from(upper) << 32, event)
     }
 
@@ -69,6 +74,7 @@ impl Core {
         } & !15;
         let slots = 5 + usize::from(event.code.is_some());
         let low = top.wrapping_sub(8 * slots as u64);
+        self.note_checks(|_| [low, target].map(|at| Check::of(Rule::Canonical, at, is_canonical(at))));
         if !is_canonical(low) || !is_canonical(top.wrapping_sub(1)) {
             return Err(self.raise(Vector::StackFault, event.ext));
         }
@@ -100,18 +106,22 @@ impl Core {
 
     /// The code descriptor that a gate names, checked: it must be one of 64-bit code.
     fn gate_code(&mut self, selector: Selector, ext: u32) -> Result<Descriptor, Stop> {
+        self.note_checks(|_| [Check::of(Rule::NotNull, selector.0, !selector.is_null())]);
         if selector.is_null() {
             return Err(self.gp(ext));
         }
         let error = selector.error_code() | ext;
         let code = self.descriptor_or(selector, Vector::GeneralProtection, ext)?;
+        self.note_handler_checks(selector, code);
         if !code.is_code() || code.dpl() > self.cpl {
             return Err(self.gp(error));
         }
         if !code.present() {
             return Err(self.raise(Vector::SegmentNotPresent, error));
         }
-        if !code.long() || code.big() {
+        let wide = code.long() && !code.big();
+        self.note_checks(|_| [Check::of(Rule::Code64, selector.0, wide)]);
+        if !wide {
             return Err(self.gp(error));
         }
         Ok(code)
@@ -120,12 +130,13 @@ impl Core {
     /// A stack pointer in the TSS.
     fn tss_pointer(&mut self, at: u32, ext: u32) -> Result<u64, Stop> {
         let tss = &self.segs[seg::TR as usize];
-        if !tss.is_usable() || at + 7 > tss.limit {
-            let error = tss.selector.error_code() | ext;
+        let (inside, limit) = (tss.is_usable() && at + 7 <= tss.limit, tss.limit);
+        let (error, linear) = (tss.selector.error_code() | ext, tss.base.wrapping_add(u64::from(at)));
+        self.note_checks(|_| [Check::new(Rule::TssLimit, at + 7, limit, inside)]);
+        if !inside {
             return Err(self.raise(Vector::InvalidTss, error));
         }
-        let linear = tss.base.wrapping_add(u64::from(at));
-        self.load_system(linear)
+        self.load_system(What::Tss { offset: at }, linear)
     }
 
     /// Writes values from `linear` upwards: all of them or, with a #PF, none.
@@ -149,7 +160,7 @@ impl Core {
         let size = u64::from(W::BYTES);
         self.probe(linear, size * values.len() as u64, Access::write(user))?;
         for (i, value) in values.iter().enumerate() {
-            let written = self.store_linear(linear.wrapping_add(size * i as u64), *value, user);
+            let written = self.store_for(What::Push, linear.wrapping_add(size * i as u64), *value, user);
             // Over decoded code: the block ends here anyway, and the run loop looks for stale ones then.
             if written == Err(Stop::Fault) {
                 return written;
@@ -206,7 +217,15 @@ impl Core {
             Some((sp, selector)) => Some((sp, self.stack_segment(selector, rpl, long)?)),
             None => None,
         };
-        if !self.fits_code(code, to.ip) {
+        let fits = self.fits_code(code, to.ip);
+        self.note_checks(|_| {
+            [if long {
+                Check::of(Rule::Canonical, to.ip, fits)
+            } else {
+                Check::new(Rule::CodeLimit, to.ip, code.limit(), fits)
+            }]
+        });
+        if !fits {
             return Err(self.gp(0));
         }
         let cs = self.take_segment(to.selector, code)?;

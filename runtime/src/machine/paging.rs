@@ -188,7 +188,8 @@ impl Core {
 
     fn fill(&mut self, linear: u64, access: Access, mapping: &Mapping) {
         let inside = mapping.frame + PAGE <= self.memory.size() as u64;
-        if !inside || access.user && self.checks_alignment() {
+        // What is observed takes the careful way each time.
+        if !inside || access.user && self.checks_alignment() || self.is_observed() {
             return;
         }
         let writable = mapping.writable || !access.user && self.cr0 & CR0_WP == 0;

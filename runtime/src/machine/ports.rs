@@ -5,6 +5,7 @@ use super::core::{Core, seg};
 use super::descriptor::{BUSY, TSS_32};
 use super::fault::{Exit, Flow, Stop};
 use super::memory::PAGE;
+use super::observe::What;
 use super::paging::Access;
 use super::task::TSS_LAST;
 use super::width::Width;
@@ -31,13 +32,13 @@ impl Core {
         if !tss.is_usable() || tss.descriptor.kind() & !BUSY != TSS_32 || tss.limit < TSS_LAST {
             return Err(self.gp(0));
         }
-        let map: u16 = self.load_system(tss.base.wrapping_add(MAP_BASE))?;
+        let map: u16 = self.load_system(What::Tss { offset: MAP_BASE as u32 }, tss.base.wrapping_add(MAP_BASE))?;
         let at = u32::from(map) + u32::from(port) / 8;
         // Two bytes are always read, so the map ends with a byte of ones beyond its last port.
         if at + 1 > tss.limit {
             return Err(self.gp(0));
         }
-        let bits: u16 = self.load_system(tss.base.wrapping_add(u64::from(at)))?;
+        let bits: u16 = self.load_system(What::Tss { offset: at }, tss.base.wrapping_add(u64::from(at)))?;
         let wanted = ((1u16 << size) - 1) << (port % 8);
         if bits & wanted != 0 { Err(self.gp(0)) } else { Ok(()) }
     }

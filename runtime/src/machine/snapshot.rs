@@ -49,8 +49,9 @@ impl Machine {
     #[must_use]
     pub fn snapshot(&mut self, before: Option<&Snapshot>) -> Snapshot {
         let memory = std::mem::replace(&mut self.core.memory, Memory::new(0));
+        let recorder = self.core.recorder.take();
         let core = self.core.clone();
-        self.core.memory = memory;
+        (self.core.memory, self.core.recorder) = (memory, recorder);
         let mut frames = Vec::new();
         for (number, now) in (0..).zip(self.core.memory.ram().chunks_exact(PAGE as usize)) {
             if now == ZERO {
@@ -73,9 +74,12 @@ impl Machine {
         let memory = std::mem::replace(&mut self.core.memory, Memory::new(0));
         // Contexts are never used twice: blocks found by one that the run has had since would not be those of this moment.
         let context = self.core.context;
+        // Who looks at the machine is not a part of its state.
+        let recorder = self.core.recorder.take();
         self.core = snapshot.core.clone();
         self.core.memory = memory;
         self.core.context = context;
+        self.core.recorder = recorder;
         for number in 0..(self.core.memory.size() / PAGE as usize) as u32 {
             let then = snapshot.frame(number).map_or(&ZERO, |frame| &**frame);
             let at = u64::from(number) * PAGE;

@@ -6,8 +6,10 @@ use super::descriptor::{BUSY, LDT, TSS_16, TSS_32, is_tss};
 use super::fault::{Flow, Stop, Vector};
 use super::flags;
 use super::frame::Entry;
+use super::observe::What;
 use super::paging::Access;
 use super::segment::{Descriptor, Segment, Selector};
+use super::width::Width;
 
 /// Offsets in a 32-bit TSS (SDM vol. 3, figure 8-2).
 mod field {
@@ -78,7 +80,7 @@ impl Core {
     /// `IRET` with NT set: back to the task that the backlink names.
     pub(crate) fn return_task(&mut self) -> Flow {
         let tss = self.segs[seg::TR as usize];
-        let backlink: u16 = self.load_system(tss.base.wrapping_add(field::BACKLINK))?;
+        let backlink: u16 = self.load_task(tss.base, field::BACKLINK)?;
         self.switch_task(Selector(backlink), Switch::Return)
     }
 
@@ -106,7 +108,7 @@ impl Core {
         self.probe_switch(&old, &new, how)?;
         self.save_task(&old, how)?;
         if how.nests() {
-            self.store_system(new.base + field::BACKLINK, old.selector.0)?;
+            self.store_task(new.base, field::BACKLINK, old.selector.0)?;
         } else {
             self.write_rights(old.selector, Descriptor(old.descriptor.0 & !(u64::from(BUSY) << 40)))?;
         }
@@ -134,23 +136,33 @@ impl Core {
         Ok(target)
     }
 
+    /// Reads a field of a TSS.
+    fn load_task<W: Width>(&mut self, base: u64, field: u64) -> Result<W, Stop> {
+        self.load_system(What::Tss { offset: field as u32 }, base.wrapping_add(field))
+    }
+
+    /// Writes a field of a TSS.
+    fn store_task<W: Width>(&mut self, base: u64, field: u64, value: W) -> Flow {
+        self.store_system(What::Tss { offset: field as u32 }, base.wrapping_add(field), value)
+    }
+
     fn read_task(&mut self, base: u64) -> Result<State, Stop> {
         let mut registers = [0; 8];
         for (i, register) in registers.iter_mut().enumerate() {
-            *register = self.load_system(base + field::EAX + 4 * i as u64)?;
+            *register = self.load_task(base, field::EAX + 4 * i as u64)?;
         }
         let mut selectors = [Selector(0); 6];
         for (i, selector) in selectors.iter_mut().enumerate() {
-            *selector = Selector(self.load_system(base + field::ES + 4 * i as u64)?);
+            *selector = Selector(self.load_task(base, field::ES + 4 * i as u64)?);
         }
         Ok(State {
-            cr3: self.load_system(base + field::CR3)?,
-            eip: self.load_system(base + field::EIP)?,
-            eflags: self.load_system(base + field::EFLAGS)?,
+            cr3: self.load_task(base, field::CR3)?,
+            eip: self.load_task(base, field::EIP)?,
+            eflags: self.load_task(base, field::EFLAGS)?,
             registers,
             selectors,
-            ldt: Selector(self.load_system(base + field::LDT)?),
-            trap: self.load_system::<u16>(base + field::TRAP)? & 1 != 0,
+            ldt: Selector(self.load_task(base, field::LDT)?),
+            trap: self.load_task::<u16>(base, field::TRAP)? & 1 != 0,
         })
     }
 
@@ -175,14 +187,14 @@ impl Core {
             Switch::Return => self.flags.get() & !flags::NT,
             _ => self.flags.get(),
         };
-        self.store_system(old.base + field::EIP, self.ip as u32)?;
-        self.store_system(old.base + field::EFLAGS, image)?;
+        self.store_task(old.base, field::EIP, self.ip as u32)?;
+        self.store_task(old.base, field::EFLAGS, image)?;
         for r in 0..8u8 {
-            self.store_system(old.base + field::EAX + 4 * u64::from(r), self.reg::<u32>(r))?;
+            self.store_task(old.base, field::EAX + 4 * u64::from(r), self.reg::<u32>(r))?;
         }
         for (i, register) in SEGMENTS.into_iter().enumerate() {
             let selector = self.segs[register as usize].selector.0;
-            self.store_system(old.base + field::ES + 4 * i as u64, selector)?;
+            self.store_task(old.base, field::ES + 4 * i as u64, selector)?;
         }
         Ok(())
     }

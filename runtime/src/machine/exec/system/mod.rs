@@ -5,7 +5,7 @@
 mod control;
 pub(in super::super) mod eflags;
 mod io;
-mod msr;
+pub(in super::super) mod msr;
 mod segments;
 mod tables;
 mod transfer;
@@ -14,6 +14,7 @@ use iced_x86::Instruction;
 
 use super::super::core::Core;
 use super::super::fault::Flow;
+use super::super::observe::{Check, Rule};
 use super::super::op::{After, Op};
 
 pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
@@ -28,6 +29,7 @@ pub(super) fn lower(instruction: &Instruction, op: &mut Op) -> Option<After> {
 impl Core {
     /// #GP(0) unless at CPL 0.
     fn privileged(&mut self) -> Flow {
+        self.note_checks(|core| [Check::of(Rule::Cpl0, core.cpl, core.cpl == 0)]);
         if self.cpl == 0 { Ok(()) } else { Err(self.gp(0)) }
     }
 }
