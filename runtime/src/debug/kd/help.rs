@@ -274,11 +274,18 @@ const FAMILIES: &[Family] = &[
                  t, p, g or wt go on from there. Arguments that are left out are zero. It returns to the instruction that was next.",
             ),
             command(
-                &["t-", "p-"],
+                &["t-"],
                 "[COUNT]",
                 run::t_back,
                 "Take back one instruction",
                 "The machine is deterministic: it goes back to a snapshot and runs forwards again.",
+            ),
+            command(
+                &["p-"],
+                "[COUNT]",
+                run::p_back,
+                "Take back one instruction; a call, or an entry into the kernel, with all that it did",
+                "",
             ),
             command(
                 &["g-"],

@@ -9,7 +9,7 @@ pub(super) fn report(kd: &mut Kd, stop: &Stop, out: &mut String) {
     kd.data.0 = None;
     kd.tell_console(out);
     match stop {
-        Stop::Step | Stop::Budget | Stop::Watchpoint(_) => {}
+        Stop::Step | Stop::Budget => {}
         Stop::Breakpoint(address) => {
             for id in kd.breakpoints_at(*address) {
                 say!(out, "Breakpoint {id} hit");

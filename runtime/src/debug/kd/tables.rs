@@ -275,13 +275,14 @@ fn gate(kd: &Kd, place: Where, entry: Entry, out: &mut String) {
         _ => "Interrupt Gate",
     };
     head(kd, what, place, entry, out);
-    let bits = match (entry.size, gate.wide()) {
-        (16, _) => 64,
-        (_, true) => 32,
-        (_, false) => 16,
+    let width = match (entry.size, gate.wide()) {
+        _ if gate.is_task() => "",
+        (16, _) => ", 64-bit descriptor",
+        (_, true) => ", 32-bit descriptor",
+        (_, false) => ", 16-bit descriptor",
     };
     let (present, selector) = (present(gate.present()), gate.selector());
-    say!(out, "{present}, DPL = {}, System segment, {bits}-bit descriptor", gate.dpl());
+    say!(out, "{present}, DPL = {}, System segment{width}", gate.dpl());
     let (name, index) = (if selector.is_local() { Table::Ldt } else { Table::Gdt }, selector.index());
     let which = if gate.is_task() { "task" } else { "code" };
     say!(
