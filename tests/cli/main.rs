@@ -4,6 +4,7 @@ mod boot;
 mod build_systems;
 mod convert;
 mod diff;
+mod gdbserver;
 mod kd;
 #[cfg(unix)]
 mod kd_terminal;

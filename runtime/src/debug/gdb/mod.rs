@@ -16,6 +16,7 @@
 //!
 //! A program that ends does not end the session: gdb is told that the record ends there, and can go back from it.
 
+mod breakpoints;
 mod connection;
 mod files;
 mod monitor;

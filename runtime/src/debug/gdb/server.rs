@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 
 use gdbstub::stub::{DisconnectReason, GdbStub};
@@ -14,6 +14,9 @@ use crate::debug::{Kd, Target};
 
 /// What is taken for a host that is not named.
 const LOOPBACK: &str = "127.0.0.1";
+
+/// Bytes of the longest packet.
+const PACKET: usize = 0x4000;
 
 /// The answer to `vKill`.
 const KILLED: &[u8] = b"$OK#9a";
@@ -50,7 +53,7 @@ impl fmt::Display for ListenError {
                 write!(f, "`{text}` is no address to listen on; give HOST:PORT or :PORT, such as {LOOPBACK}:1234")
             }
             Self::Host { text, error } => write!(f, "there is no host for `{text}`: {error}"),
-            Self::Bind { address, error } if error.kind() == io::ErrorKind::AddrInUse => {
+            Self::Bind { address, error } if error.kind() == ErrorKind::AddrInUse => {
                 write!(f, "somebody listens on {address} already; take another port, or port 0 for one that is free")
             }
             Self::Bind { address, error } => write!(f, "cannot listen on {address}: {error}"),
@@ -140,13 +143,22 @@ impl Server {
     /// # Errors
     /// When no client can come any more. What goes wrong with one is the end of its session.
     pub fn serve(&mut self) -> io::Result<Ended> {
-        let (stream, _) = self.listener.accept()?;
+        let stream = loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => break stream,
+                // It has gone before its turn.
+                Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
+                Err(error) => return Err(error),
+            }
+        };
         Ok(self.session(stream).unwrap_or_else(|error| Ended::Broken(error.to_string())))
     }
 
     fn session(&mut self, stream: TcpStream) -> io::Result<Ended> {
         let mut session = Session::new(&mut self.kd, stream.try_clone()?, &self.symbols);
-        let result = GdbStub::new(Line::new(stream.try_clone()?)?).run_blocking::<Loop<'_>>(&mut session);
+        let mut packet = vec![0; PACKET];
+        let stub = GdbStub::builder(Line::new(stream.try_clone()?)?).with_packet_buffer(&mut packet).build();
+        let result = stub.map_err(io::Error::other)?.run_blocking::<Loop<'_>>(&mut session);
         session.end();
         if matches!(result, Ok(DisconnectReason::Kill)) {
             // Whoever asked by `k` has gone and hears nothing.
@@ -155,7 +167,8 @@ impl Server {
         Ok(match result {
             Ok(DisconnectReason::Kill) => Ended::Killed,
             Ok(_) => Ended::Left,
-            Err(error) => Ended::Broken(error.to_string()),
+            Err(error) if error.is_connection_error() => Ended::Broken("gdb has gone without a word".to_owned()),
+            Err(error) => Ended::Broken(format!("what came is not gdb's protocol ({error})")),
         })
     }
 }
@@ -172,6 +185,6 @@ fn resolve(text: &str) -> Result<SocketAddr, ListenError> {
         None if host.contains(':') => return Err(no_address()),
         None => host,
     };
-    let found = (host, port).to_socket_addrs().and_then(|mut all| all.next().ok_or(io::ErrorKind::NotFound.into()));
+    let found = (host, port).to_socket_addrs().and_then(|mut all| all.next().ok_or(ErrorKind::NotFound.into()));
     found.map_err(|error| ListenError::Host { text: text.to_owned(), error })
 }

@@ -18,10 +18,7 @@ use gdbstub::target::ext::base::single_register_access::{SingleRegisterAccess, S
 use gdbstub::target::ext::base::singlethread::{
     SingleThreadBase, SingleThreadResume, SingleThreadResumeOps, SingleThreadSingleStep, SingleThreadSingleStepOps,
 };
-use gdbstub::target::ext::breakpoints::{
-    Breakpoints, BreakpointsOps, HwBreakpoint, HwBreakpointOps, HwWatchpoint, HwWatchpointOps, SwBreakpoint,
-    SwBreakpointOps, WatchKind,
-};
+use gdbstub::target::ext::breakpoints::BreakpointsOps;
 use gdbstub::target::ext::exec_file::ExecFileOps;
 use gdbstub::target::ext::host_io::HostIoOps;
 use gdbstub::target::ext::monitor_cmd::{ConsoleOutput, MonitorCmd, MonitorCmdOps};
@@ -30,11 +27,12 @@ use gdbstub::target::ext::target_description_xml_override::{
 };
 use gdbstub::target::{Target as GdbTarget, TargetError, TargetResult};
 
+use super::breakpoints::kind;
 use super::connection::Line;
 use super::files;
 use super::monitor;
 use super::registers::{Register, Registers};
-use crate::debug::{Kd, Stop, Target, Watched, Watchpoint};
+use crate::debug::{Kd, Stop, Target, Watchpoint};
 
 /// `EFAULT`: there is no memory.
 const NO_MEMORY: u8 = 14;
@@ -99,16 +97,16 @@ enum Resume {
 
 /// One client's session.
 pub(super) struct Session<'k> {
-    kd: &'k mut Kd,
+    pub(super) kd: &'k mut Kd,
     /// The line once more, to notice while a monitor command runs that nobody waits for it.
     line: TcpStream,
     registers: Registers,
     /// The file that gdb can read.
     pub(super) symbols: &'k [u8],
     resume: Resume,
-    software: BTreeSet<u64>,
-    hardware: BTreeSet<u64>,
-    watchpoints: BTreeSet<Watchpoint>,
+    pub(super) software: BTreeSet<u64>,
+    pub(super) hardware: BTreeSet<u64>,
+    pub(super) watchpoints: BTreeSet<Watchpoint>,
     /// Bytes of the guest's console that gdb has been shown.
     told: usize,
 }
@@ -130,17 +128,7 @@ impl<'k> Session<'k> {
         }
     }
 
-    /// Takes away what stops the target: the next client would not know why.
-    pub(super) fn end(self) {
-        for address in self.software.union(&self.hardware) {
-            self.kd.target_mut().clear_breakpoint(*address);
-        }
-        for watchpoint in &self.watchpoints {
-            self.kd.target_mut().clear_watchpoint(watchpoint);
-        }
-    }
-
-    fn target(&mut self) -> &mut Target {
+    pub(super) fn target(&mut self) -> &mut Target {
         self.kd.target_mut()
     }
 
@@ -185,32 +173,6 @@ impl<'k> Session<'k> {
             Stop::Interrupted | Stop::Budget => return None,
         })
     }
-
-    /// A breakpoint is gone when it is in neither set.
-    fn release(&mut self, address: u64) {
-        if !self.software.contains(&address) && !self.hardware.contains(&address) {
-            self.target().clear_breakpoint(address);
-        }
-    }
-}
-
-/// A kind of watchpoint as gdb has it.
-fn kind(on: Watched) -> WatchKind {
-    match on {
-        Watched::Write => WatchKind::Write,
-        Watched::Read => WatchKind::Read,
-        Watched::Access => WatchKind::ReadWrite,
-    }
-}
-
-/// And back.
-fn watchpoint(address: u64, length: u64, kind: WatchKind) -> Watchpoint {
-    let on = match kind {
-        WatchKind::Write => Watched::Write,
-        WatchKind::Read => Watched::Read,
-        WatchKind::ReadWrite => Watched::Access,
-    };
-    Watchpoint { address, length, on }
 }
 
 impl GdbTarget for Session<'_> {
@@ -364,70 +326,6 @@ impl ReverseStep<()> for Session<'_> {
     fn reverse_step(&mut self, (): ()) -> Result<(), Infallible> {
         self.resume = Resume::StepBack;
         Ok(())
-    }
-}
-
-impl Breakpoints for Session<'_> {
-    fn support_sw_breakpoint(&mut self) -> Option<SwBreakpointOps<'_, Self>> {
-        Some(self)
-    }
-
-    fn support_hw_breakpoint(&mut self) -> Option<HwBreakpointOps<'_, Self>> {
-        Some(self)
-    }
-
-    fn support_hw_watchpoint(&mut self) -> Option<HwWatchpointOps<'_, Self>> {
-        Some(self)
-    }
-}
-
-// Neither kind changes the guest; they differ in what gdb is told. Packets may come twice: what is there already is no error
-// (GDB manual, E.2, `Z`).
-impl SwBreakpoint for Session<'_> {
-    fn add_sw_breakpoint(&mut self, address: u64, _: usize) -> TargetResult<bool, Self> {
-        self.software.insert(address);
-        self.target().set_breakpoint(address);
-        Ok(true)
-    }
-
-    fn remove_sw_breakpoint(&mut self, address: u64, _: usize) -> TargetResult<bool, Self> {
-        self.software.remove(&address);
-        self.release(address);
-        Ok(true)
-    }
-}
-
-impl HwBreakpoint for Session<'_> {
-    fn add_hw_breakpoint(&mut self, address: u64, _: usize) -> TargetResult<bool, Self> {
-        self.hardware.insert(address);
-        self.target().set_breakpoint(address);
-        Ok(true)
-    }
-
-    fn remove_hw_breakpoint(&mut self, address: u64, _: usize) -> TargetResult<bool, Self> {
-        self.hardware.remove(&address);
-        self.release(address);
-        Ok(true)
-    }
-}
-
-impl HwWatchpoint for Session<'_> {
-    fn add_hw_watchpoint(&mut self, address: u64, length: u64, kind: WatchKind) -> TargetResult<bool, Self> {
-        let watchpoint = watchpoint(address, length, kind);
-        if length == 0 {
-            return Ok(false);
-        }
-        self.watchpoints.insert(watchpoint);
-        self.target().set_watchpoint(watchpoint);
-        Ok(true)
-    }
-
-    fn remove_hw_watchpoint(&mut self, address: u64, length: u64, kind: WatchKind) -> TargetResult<bool, Self> {
-        let watchpoint = watchpoint(address, length, kind);
-        if self.watchpoints.remove(&watchpoint) {
-            self.target().clear_watchpoint(&watchpoint);
-        }
-        Ok(true)
     }
 }
 

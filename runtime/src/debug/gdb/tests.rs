@@ -1,167 +1,13 @@
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::mpsc;
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+mod client;
 
-use iced_x86::code_asm::{CodeAssembler, ecx};
+use std::io::{Read, Write};
+use std::net::Shutdown;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::debug::{Symbols, Target, program};
-use crate::host;
-
-/// Far longer than any answer takes; so that a test fails rather than hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A server in a thread, which ends when a client kills it, and then tells how each session ended.
-struct Served {
-    address: SocketAddr,
-    symbols: Symbols,
-    thread: JoinHandle<Vec<Ended>>,
-}
-
-impl Served {
-    fn new(builder: impl FnOnce() -> host::Builder<'static> + Send + 'static) -> Self {
-        let (send, receive) = mpsc::channel();
-        let thread = thread::spawn(move || {
-            let target = Target::boot(builder()).expect("it boots");
-            let mut server = Server::listen(target, "127.0.0.1:0").expect("there is a port");
-            assert!(server.is_local());
-            send.send((server.address(), server.target().symbols().clone())).expect("somebody waits");
-            let mut ends = Vec::new();
-            while ends.last() != Some(&Ended::Killed) {
-                ends.push(server.serve().expect("clients can come"));
-            }
-            ends
-        });
-        let (address, symbols) = receive.recv_timeout(PATIENCE).expect("it boots");
-        Self { address, symbols, thread }
-    }
-
-    /// The usual program on a system.
-    fn usual(profile: &'static str) -> Self {
-        Self::new(move || program::usual(Some(profile), None))
-    }
-
-    /// A program that never ends.
-    fn endless() -> Self {
-        Self::new(|| {
-            host::Machine::builder().profile("winxp").program(|places| {
-                let mut a = CodeAssembler::new(places.bits())?;
-                let mut round = a.create_label();
-                a.set_label(&mut round)?;
-                a.inc(ecx)?;
-                a.jmp(round)?;
-                Ok(a.assemble(places.start())?)
-            })
-        })
-    }
-
-    fn client(&self) -> Client {
-        Client::new(self.address)
-    }
-
-    fn symbol(&self, name: &str) -> u64 {
-        self.symbols.address(name).expect("there is such a symbol")
-    }
-
-    /// Ends it; how the sessions before ended.
-    fn kill(self) -> Vec<Ended> {
-        let mut client = self.client();
-        assert_eq!(client.ask("vKill;1"), "OK");
-        let mut ends = self.thread.join().expect("it does not panic");
-        assert_eq!(ends.pop(), Some(Ended::Killed));
-        ends
-    }
-}
-
-/// A client that speaks the protocol by hand.
-struct Client {
-    stream: TcpStream,
-}
-
-/// A packet with its checksum.
-fn packet(body: &[u8]) -> Vec<u8> {
-    let sum = body.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
-    [b"$", body, format!("#{sum:02x}").as_bytes()].concat()
-}
-
-/// Hexadecimal digits of bytes.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// And back.
-fn unhex(digits: &str) -> Vec<u8> {
-    let pair = |at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
-    (0..digits.len()).step_by(2).map(|at| pair(at).expect("digits in pairs")).collect()
-}
-
-impl Client {
-    fn new(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("somebody listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("it can wait");
-        Self { stream }
-    }
-
-    fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).expect("it is connected");
-    }
-
-    fn byte(&mut self) -> u8 {
-        let mut byte = [0];
-        self.stream.read_exact(&mut byte).expect("an answer comes");
-        byte[0]
-    }
-
-    /// The next packet that comes, with its run lengths undone.
-    fn reply(&mut self) -> String {
-        while self.byte() != b'$' {}
-        let mut body = Vec::new();
-        let mut raw = 0u8;
-        loop {
-            match self.byte() {
-                b'#' => break,
-                byte => {
-                    raw = raw.wrapping_add(byte);
-                    body.push(byte);
-                }
-            }
-        }
-        let sum = [self.byte(), self.byte()];
-        assert_eq!(sum.as_slice(), format!("{raw:02x}").as_bytes());
-        self.send(b"+");
-        let mut text = Vec::new();
-        let mut bytes = body.into_iter();
-        while let Some(byte) = bytes.next() {
-            if byte == b'*' {
-                let count = usize::from(bytes.next().expect("a count") - 29);
-                let last = *text.last().expect("something to repeat");
-                text.extend(std::iter::repeat_n(last, count));
-            } else {
-                text.push(byte);
-            }
-        }
-        String::from_utf8(text).expect("it is text")
-    }
-
-    fn ask(&mut self, body: &str) -> String {
-        self.send(&packet(body.as_bytes()));
-        self.reply()
-    }
-
-    /// A register of 32 bits, by its number.
-    fn register(&mut self, number: usize) -> u64 {
-        let mut bytes = unhex(&self.ask(&format!("p{number:x}")));
-        bytes.resize(8, 0);
-        u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
-    }
-
-    fn eip(&mut self) -> u64 {
-        self.register(8)
-    }
-}
+use crate::debug::{Target, program};
+use client::{Client, Served, hex, packet, unhex};
 
 #[test]
 fn it_tells_what_it_can_and_what_there_is() {
@@ -414,8 +260,8 @@ fn what_is_not_the_protocol_ends_the_session_and_nothing_else() {
         ("a wrong checksum", b"$g#00".to_vec()),
         ("a packet without what belongs to it", packet(b"m7ffe0300")),
         ("another protocol", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
-        ("a packet without end", [b"$", "m".repeat(10_000).as_bytes()].concat()),
-        ("one that would be too large", packet("x".repeat(5_000).as_bytes())),
+        ("a packet without end", [b"$", "m".repeat(0x10_0000).as_bytes()].concat()),
+        ("one that would be too large", packet("x".repeat(0x5000).as_bytes())),
         ("a refusal", b"-".to_vec()),
         ("nothing", Vec::new()),
     ];

@@ -140,17 +140,24 @@ pub(super) fn dg(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) -
     if last < first || last > 0xFFFF {
         return Err(Error::at(place, "Selectors expected: one, or the first and the last"));
     }
-    segments(kd, first, last, out)
+    let table = if first & 4 == 0 { Table::Gdt } else { Table::Ldt };
+    if table.register(kd).and_then(|register| segment(kd, register, first >> 3)).is_none() {
+        return Err(Error::of_target(format!("Unable to get descriptor of selector {first:04x}")));
+    }
+    segments(kd, first, last, out);
+    Ok(())
 }
 
 /// `!gdt`.
 pub(super) fn gdt(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) -> Result<(), Error> {
     arguments.end()?;
     let (gdtr, _) = kd.target().machine().tables();
-    segments(kd, 8, u64::from(gdtr.limit), out)
+    segments(kd, 8, u64::from(gdtr.limit), out);
+    Ok(())
 }
 
-fn segments(kd: &Kd, first: u64, last: u64, out: &mut String) -> Result<(), Error> {
+/// The segments of these selectors, up to the end of their table.
+fn segments(kd: &Kd, first: u64, last: u64, out: &mut String) {
     let (line, middle) = match kd.guest() {
         Guest::I386(_) => ("-".repeat(8), "  Base     Limit  "),
         Guest::Amd64(_) => ("-".repeat(17), "       Base              Limit      "),
@@ -162,21 +169,13 @@ fn segments(kd: &Kd, first: u64, last: u64, out: &mut String) -> Result<(), Erro
     while selector <= last {
         let table = if selector & 4 == 0 { Table::Gdt } else { Table::Ldt };
         let found = table.register(kd).and_then(|register| segment(kd, register, selector >> 3));
-        match found {
-            Some(entry) => {
-                // Of many, those that are nothing are left out.
-                if entry.low != 0 || first == last {
-                    row(kd, selector, entry, out);
-                }
-                selector += entry.size;
-            }
-            None if first == last => {
-                return Err(Error::of_target(format!("Unable to get descriptor of selector {selector:04x}")));
-            }
-            None => break,
+        let Some(entry) = found else { break };
+        // Of many, those that are nothing are left out.
+        if entry.low != 0 || first == last {
+            row(kd, selector, entry, out);
         }
+        selector += entry.size;
     }
-    Ok(())
 }
 
 fn row(kd: &Kd, selector: u64, entry: Entry, out: &mut String) {

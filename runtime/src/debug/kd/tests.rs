@@ -145,7 +145,7 @@ fn nothing_that_is_typed_makes_it_panic() {
             run(&mut kd, &format!("{name}{word}"));
         }
     }
-    for line in ["", ";;;", "   ", "*; q", "é", "?", "!", ".", "$$", "\0", "u \"; q"] {
+    for line in ["", ";;;", "   ", "*; q", "$$ q", "$$; ?", "é", "?", "!", ".", "$$", "\0", "u \"; q"] {
         assert_ne!(kd.execute(line, &mut String::new()), Outcome::Quit, "{line}");
     }
 }
