@@ -8,8 +8,8 @@ use ntgate_runtime::debug::{Target, program};
 use ntgate_runtime::host;
 use ntgate_runtime::nt::lists::list_of;
 
-use super::Failure;
 use super::input::ListArg;
+use super::{Failure, output};
 
 /// Which system, with which services.
 #[derive(Debug, clap::Args)]
@@ -26,6 +26,11 @@ pub(super) struct GuestArgs {
 }
 
 impl GuestArgs {
+    /// Whether the list is read from standard input, which then has nothing else.
+    pub(super) fn takes_standard_input(&self) -> bool {
+        self.list.as_deref().is_some_and(output::is_standard)
+    }
+
     /// The profile.
     fn profile(&self) -> Result<&str, Failure> {
         let usual = match self.arch {

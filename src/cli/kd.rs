@@ -39,6 +39,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    if args.command.is_none() && args.guest.takes_standard_input() {
+        return Err(Failure::input("standard input is the list; give the commands by -c"));
+    }
     let mut kd = Kd::new(args.guest.boot()?);
     match &args.command {
         Some(commands) => script(&mut kd, Kd::commands(commands).map(|command| Ok(command.to_owned()))),

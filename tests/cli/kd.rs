@@ -196,6 +196,7 @@ fn usage_is_checked() {
     assert!(run(&["kd", "--profile", "srv2004"]).stderr().contains("srv2004"));
     assert!(run(&["kd", "--profile", "win7", "--arch", "amd64"]).stderr().contains("amd64"));
     assert!(run(&["kd", "--arch", "arm64"]).stderr().contains("arm64"));
+    assert!(run(&["kd", "-"]).stderr().contains("give the commands by -c"));
     let outcome = Sandbox::new().run_with(&["kd"], "u\n\u{0}\nu").status(2);
     assert_eq!(outcome.stdout().matches("kd> u\n").count(), 2, "{}", outcome.stdout());
 }
@@ -224,4 +225,26 @@ fn the_manual_is_what_help_says() {
         fs::write(&page, &manual).expect("it is written");
     }
     assert!(update, "docs/kd.md is not what the table of commands says; INSTA_UPDATE=always writes it");
+}
+
+#[test]
+fn the_front_page_shows_what_a_session_prints() {
+    let page = include_str!("../../README.md");
+    let (_, shown) = page.split_once("$ cargo run --release -- kd -c '").expect("it shows one");
+    let (script, shown) = shown.split_once("'\n").expect("it is in quotes");
+    let (shown, _) = shown.split_once("```").expect("it ends");
+    let outcome = Sandbox::new().run(&["kd", "-c", script]).status(0).no_stderr();
+    assert_eq!(outcome.stdout(), shown);
+}
+
+#[test]
+fn a_list_of_ones_own_is_dispatched() {
+    let list = "NtContinue 2\nNtRaiseException 3\nNtCallbackReturn 3\nNtTerminateProcess 2\nNtMine 3\n";
+    let sandbox = Sandbox::new();
+    sandbox.write("own.lst", list);
+    let outcome =
+        sandbox.run(&["kd", "own.lst", "-c", "!ssdt NtMine; call NtMine 7; g nt!NtMine; dd esp+4 l3"]).status(0);
+    let lines: Vec<&str> = outcome.stdout().lines().collect();
+    assert!(lines.iter().any(|line| line.starts_with("    4     3 ") && line.ends_with("nt!NtMine")), "{lines:?}");
+    assert!(lines.last().is_some_and(|line| line.ends_with("  00000007 00000000 00000000")), "{lines:?}");
 }

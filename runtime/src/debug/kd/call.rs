@@ -17,6 +17,9 @@ pub(super) fn call(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String)
     kd.runnable(arguments)?;
     let place = arguments.place();
     let name = arguments.name();
+    if name.is_empty() {
+        return Err(Error::at(place, "A service expected, as NtWriteFile"));
+    }
     let name = name.strip_prefix("ntdll!").unwrap_or(name);
     let name = name.strip_prefix("Zw").map_or_else(|| name.to_owned(), |rest| format!("Nt{rest}"));
     let found = kd.target().places().stubs().find(|(known, _)| known.eq_ignore_ascii_case(&name));

@@ -274,11 +274,18 @@ const FAMILIES: &[Family] = &[
                  t, p, g or wt go on from there. Arguments that are left out are zero. It returns to the instruction that was next.",
             ),
             command(
-                &["t-", "p-"],
+                &["t-"],
                 "[COUNT]",
                 run::t_back,
                 "Take back one instruction",
                 "The machine is deterministic: it goes back to a snapshot and runs forwards again.",
+            ),
+            command(
+                &["p-"],
+                "[COUNT]",
+                run::p_back,
+                "Take back one instruction; a call, or an entry into the kernel, with all that it did",
+                "",
             ),
             command(
                 &["g-"],
@@ -372,7 +379,7 @@ const INTRODUCTION: &str = "\
 to anything: the guest runs on the bundled machine, and stands before its program's first instruction in ring 3. The machine is
 deterministic, so every session with the same commands prints the same, and time goes backwards too.
 
-Commands are separated by `;` or stand in lines of their own. Behind `*` a line is a remark. With `-c`, or when standard input
+Commands are separated by `;` or stand in lines of their own. Behind `*` a line is a remark, behind `$$` a command. With `-c`, or when standard input
 is no terminal, the commands are a script: each is shown behind the prompt as if it had been typed. One that cannot be
 understood is told with a caret under the place, the others are done all the same, and the exit status is then 2.";
 

@@ -72,6 +72,32 @@ impl Kd {
         })
     }
 
+    /// Takes back the last instruction; if that was a return, all of the call, and if it came back from the kernel, all of that.
+    fn step_back_over(&mut self) -> Stop {
+        let mut depth = 0u32;
+        loop {
+            let after = self.target.machine().cpl();
+            let stop = self.target.step_back();
+            if stop != Stop::Step {
+                return stop;
+            }
+            let before = self.target.machine().cpl();
+            let undone = self.next_instruction();
+            let entered = before > after || undone.is_some_and(|undone| is_call(&undone) || is_entry(&undone));
+            if undone.is_some_and(|undone| is_return(&undone)) {
+                depth += 1;
+            } else if entered {
+                depth = depth.saturating_sub(1);
+            }
+            if depth == 0 {
+                return Stop::Step;
+            }
+            if self.interrupt.load(Ordering::Relaxed) {
+                return Stop::Interrupted;
+            }
+        }
+    }
+
     /// Steps some times, until one of them stops for another reason.
     fn steps(
         &mut self,
@@ -112,10 +138,16 @@ pub(super) fn p(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) ->
     kd.steps(arguments, out, Kd::step_over)
 }
 
-/// `t-` and `p-`.
+/// `t-`.
 pub(super) fn t_back(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) -> Result<(), Error> {
     kd.clear_interrupt();
     kd.steps(arguments, out, |kd| kd.target.step_back())
+}
+
+/// `p-`.
+pub(super) fn p_back(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) -> Result<(), Error> {
+    kd.clear_interrupt();
+    kd.steps(arguments, out, Kd::step_back_over)
 }
 
 /// `g`, to a breakpoint or to an address.

@@ -11,12 +11,13 @@ pub(super) fn split(text: &str) -> Vec<(usize, usize)> {
     let mut push = |start: usize, end: usize| {
         let command = text.get(start..end).unwrap_or_default();
         let begin = start + (command.len() - command.trim_start().len());
-        if !command.trim().is_empty() && !command.trim_start().starts_with('*') {
+        let remark = command.trim_start().starts_with('*') || command.trim_start().starts_with("$$");
+        if !command.trim().is_empty() && !remark {
             commands.push((begin, end));
         }
     };
     for (at, c) in text.char_indices() {
-        // Behind a star the line is a remark.
+        // Behind a star the line is a remark; `$$` begins one that ends with the command.
         let remark = text.get(start..at).is_some_and(|command| command.trim_start().starts_with('*'));
         match c {
             '\n' => {

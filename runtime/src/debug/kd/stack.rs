@@ -70,7 +70,7 @@ pub(super) fn show(kd: &Kd, context: &Context, most: u64, out: &mut String) {
 fn behind_call(kd: &Kd, address: u64) -> String {
     match kd.symbol(address.wrapping_sub(1)) {
         Some((name, offset)) => format!("{name}+0x{:x}", offset + 1),
-        None => kd.address(address),
+        None => kd.describe(address),
     }
 }
 

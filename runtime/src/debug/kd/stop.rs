@@ -6,7 +6,6 @@ use crate::debug::Stop;
 /// Tells why the target stopped, and where it is. What it has printed comes first.
 pub(super) fn report(kd: &mut Kd, stop: &Stop, out: &mut String) {
     kd.frame = None;
-    kd.data.0 = None;
     kd.tell_console(out);
     match stop {
         Stop::Step | Stop::Budget => {}

@@ -93,9 +93,10 @@ pub(super) fn reload(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut Strin
     for (name, _) in kd.target().symbols().iter() {
         *modules.entry(name.split_once('!').map_or("", |(module, _)| module)).or_default() += 1;
     }
+    say!(out, "Module          Symbols");
     for (module, count) in modules {
         let module = if module.is_empty() { "(none)" } else { module };
-        say!(out, "{module:<16}{count} symbols");
+        say!(out, "{module:<16}{count:7}");
     }
     Ok(())
 }

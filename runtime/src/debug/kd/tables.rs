@@ -140,17 +140,24 @@ pub(super) fn dg(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) -
     if last < first || last > 0xFFFF {
         return Err(Error::at(place, "Selectors expected: one, or the first and the last"));
     }
-    segments(kd, first, last, out)
+    let table = if first & 4 == 0 { Table::Gdt } else { Table::Ldt };
+    if table.register(kd).and_then(|register| segment(kd, register, first >> 3)).is_none() {
+        return Err(Error::of_target(format!("Unable to get descriptor of selector {first:04x}")));
+    }
+    segments(kd, first, last, out);
+    Ok(())
 }
 
 /// `!gdt`.
 pub(super) fn gdt(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) -> Result<(), Error> {
     arguments.end()?;
     let (gdtr, _) = kd.target().machine().tables();
-    segments(kd, 8, u64::from(gdtr.limit), out)
+    segments(kd, 8, u64::from(gdtr.limit), out);
+    Ok(())
 }
 
-fn segments(kd: &Kd, first: u64, last: u64, out: &mut String) -> Result<(), Error> {
+/// The segments of these selectors, up to the end of their table.
+fn segments(kd: &Kd, first: u64, last: u64, out: &mut String) {
     let (line, middle) = match kd.guest() {
         Guest::I386(_) => ("-".repeat(8), "  Base     Limit  "),
         Guest::Amd64(_) => ("-".repeat(17), "       Base              Limit      "),
@@ -162,21 +169,13 @@ fn segments(kd: &Kd, first: u64, last: u64, out: &mut String) -> Result<(), Erro
     while selector <= last {
         let table = if selector & 4 == 0 { Table::Gdt } else { Table::Ldt };
         let found = table.register(kd).and_then(|register| segment(kd, register, selector >> 3));
-        match found {
-            Some(entry) => {
-                // Of many, those that are nothing are left out.
-                if entry.low != 0 || first == last {
-                    row(kd, selector, entry, out);
-                }
-                selector += entry.size;
-            }
-            None if first == last => {
-                return Err(Error::of_target(format!("Unable to get descriptor of selector {selector:04x}")));
-            }
-            None => break,
+        let Some(entry) = found else { break };
+        // Of many, those that are nothing are left out.
+        if entry.low != 0 || first == last {
+            row(kd, selector, entry, out);
         }
+        selector += entry.size;
     }
-    Ok(())
 }
 
 fn row(kd: &Kd, selector: u64, entry: Entry, out: &mut String) {
@@ -275,13 +274,14 @@ fn gate(kd: &Kd, place: Where, entry: Entry, out: &mut String) {
         _ => "Interrupt Gate",
     };
     head(kd, what, place, entry, out);
-    let bits = match (entry.size, gate.wide()) {
-        (16, _) => 64,
-        (_, true) => 32,
-        (_, false) => 16,
+    let width = match (entry.size, gate.wide()) {
+        _ if gate.is_task() => "",
+        (16, _) => ", 64-bit descriptor",
+        (_, true) => ", 32-bit descriptor",
+        (_, false) => ", 16-bit descriptor",
     };
     let (present, selector) = (present(gate.present()), gate.selector());
-    say!(out, "{present}, DPL = {}, System segment, {bits}-bit descriptor", gate.dpl());
+    say!(out, "{present}, DPL = {}, System segment{width}", gate.dpl());
     let (name, index) = (if selector.is_local() { Table::Ldt } else { Table::Gdt }, selector.index());
     let which = if gate.is_task() { "task" } else { "code" };
     say!(

@@ -1,10 +1,11 @@
 //! Structures of 64-bit systems.
 
+use super::common::common;
 use super::{Structure, Type, array, debug_registers, field, fields};
 use crate::nt::amd64::Profile;
 use crate::nt::amd64::layout::{
-    apc, callout_frame, dispatcher_header, exception_frame, exception_record, kpcr, machine_frame, peb, service_table,
-    teb, trap_frame, tss, user_context, user_exception,
+    callout_frame, dispatcher_header, exception_frame, kpcr, machine_frame, service_table, trap_frame, tss,
+    user_context, user_exception,
 };
 
 const BYTE: Type = Type::UChar;
@@ -23,25 +24,23 @@ fn to(name: &'static str) -> Type {
 }
 
 pub(super) fn structures(profile: &Profile) -> Vec<Structure> {
-    vec![
+    let mut all = common!(8, BYTE, crate::nt::amd64::layout);
+    all.extend([
         trap(),
         Structure::new("_M128A", vec![field("Low", 0, QWORD), field("High", 8, Type::Int(8))]),
-        tss_(),
-        kpcr_(profile),
+        task_state(),
+        control_region(profile),
         kprcb(profile),
         Structure::new("_DISPATCHER_HEADER", vec![field("DebugActive", dispatcher_header::DEBUG_ACTIVE, BYTE)]),
         thread(profile),
-        apc_(),
         descriptor(),
-        teb_(),
-        Structure::new("_PEB", vec![field("KernelCallbackTable", peb::KERNEL_CALLBACK_TABLE, VOID)]),
         context(),
-        record(),
         machine(),
         user(),
         callout(),
         exception(),
-    ]
+    ]);
+    all
 }
 
 /// XMM registers one behind the other.
@@ -108,13 +107,13 @@ fn trap() -> Structure {
     Structure::new("_KTRAP_FRAME", all)
 }
 
-fn tss_() -> Structure {
+fn task_state() -> Structure {
     let mut all = vec![field("Rsp0", tss::RSP0, QWORD), field("IoMapBase", tss::IO_MAP_BASE, WORD)];
     all.push(field("Ist", tss::IST1, array(7, QWORD)));
     Structure::new("_KTSS64", all)
 }
 
-fn kpcr_(profile: &Profile) -> Structure {
+fn control_region(profile: &Profile) -> Structure {
     let all = vec![
         field("GdtBase", kpcr::GDT, VOID),
         field("TssBase", kpcr::TSS, to("_KTSS64")),
@@ -166,25 +165,6 @@ fn thread(profile: &Profile) -> Structure {
     Structure::new("_KTHREAD", all)
 }
 
-fn apc_() -> Structure {
-    let mut all = vec![
-        field("Type", apc::TYPE, BYTE),
-        field("Size", apc::LENGTH, BYTE),
-        field("Thread", apc::THREAD, to("_KTHREAD")),
-        field("ApcListEntry", apc::LIST_ENTRY, structure("_LIST_ENTRY")),
-        field("ApcMode", apc::MODE, Type::Char),
-        field("Inserted", apc::INSERTED, BYTE),
-    ];
-    let pointers = [
-        ("NormalRoutine", apc::NORMAL_ROUTINE),
-        ("NormalContext", apc::NORMAL_CONTEXT),
-        ("SystemArgument1", apc::SYSTEM_ARGUMENT_1),
-        ("SystemArgument2", apc::SYSTEM_ARGUMENT_2),
-    ];
-    all.extend(fields(&VOID, &pointers));
-    Structure::new("_KAPC", all)
-}
-
 fn descriptor() -> Structure {
     let all = vec![
         field("Base", service_table::BASE, Type::Pointer(8, "Int4B")),
@@ -192,17 +172,6 @@ fn descriptor() -> Structure {
         field("Number", service_table::NUMBER, Type::Pointer(8, "UChar")),
     ];
     Structure::new("_KSERVICE_TABLE_DESCRIPTOR", all)
-}
-
-fn teb_() -> Structure {
-    let all = vec![
-        field("StackBase", teb::STACK_BASE, VOID),
-        field("StackLimit", teb::STACK_LIMIT, VOID),
-        field("Self", teb::SELF, to("_NT_TIB")),
-        field("ProcessEnvironmentBlock", teb::PEB, to("_PEB")),
-        field("GdiBatchCount", teb::GDI_BATCH_COUNT, DWORD),
-    ];
-    Structure::new("_TEB", all)
 }
 
 fn context() -> Structure {
@@ -254,18 +223,6 @@ fn context() -> Structure {
     all.extend(fields(&WORD, &selectors));
     all.extend(xmm(user_context::XMM0, &XMM));
     Structure::new("_CONTEXT", all)
-}
-
-fn record() -> Structure {
-    let all = vec![
-        field("ExceptionCode", exception_record::CODE, Type::Int(4)),
-        field("ExceptionFlags", exception_record::FLAGS, DWORD),
-        field("ExceptionRecord", exception_record::RECORD, to("_EXCEPTION_RECORD")),
-        field("ExceptionAddress", exception_record::ADDRESS, VOID),
-        field("NumberParameters", exception_record::PARAMETER_COUNT, DWORD),
-        field("ExceptionInformation", exception_record::PARAMETERS, array(exception_record::MAX_PARAMETERS, QWORD)),
-    ];
-    Structure::new("_EXCEPTION_RECORD", all)
 }
 
 fn machine() -> Structure {

@@ -1,10 +1,10 @@
 //! Structures of 32-bit systems.
 
+use super::common::common;
 use super::{Field, Structure, Type, array, debug_registers, field, fields};
 use crate::nt::i386::Profile;
 use crate::nt::i386::layout::{
-    apc, apc_frame, callback_frame, callout, exception_record, kpcr, peb, registration, service_table, teb, trap_frame,
-    tss, user_context,
+    apc_frame, callback_frame, callout, kpcr, registration, service_table, teb, trap_frame, tss, user_context,
 };
 
 const DWORD: Type = Type::Uint(4);
@@ -20,18 +20,20 @@ fn to(name: &'static str) -> Type {
 }
 
 pub(super) fn structures(profile: &Profile) -> Vec<Structure> {
-    vec![
+    let mut all = common!(4, Type::Int(2), crate::nt::i386::layout);
+    // In 64 bits the chain of handlers is not in the TEB.
+    let head = field("ExceptionList", teb::EXCEPTION_LIST, to("_EXCEPTION_REGISTRATION_RECORD"));
+    if let Some(teb) = all.iter_mut().find(|structure| structure.name == "_TEB") {
+        teb.fields.insert(0, head);
+    }
+    all.extend([
         trap(),
-        tss_(),
-        kpcr_(profile),
+        task_state(),
+        control_region(profile),
         kprcb(),
         thread(profile),
-        apc_(),
         descriptor(),
-        teb_(),
-        Structure::new("_PEB", vec![field("KernelCallbackTable", peb::KERNEL_CALLBACK_TABLE, VOID)]),
         context(),
-        record(),
         Structure::new(
             "_EXCEPTION_REGISTRATION_RECORD",
             vec![
@@ -39,10 +41,11 @@ pub(super) fn structures(profile: &Profile) -> Vec<Structure> {
                 field("Handler", registration::HANDLER, VOID),
             ],
         ),
-        apc_frame_(),
-        callback(),
-        callout_(),
-    ]
+        apc_stack(),
+        callback_stack(),
+        callout_frame(),
+    ]);
+    all
 }
 
 fn trap() -> Structure {
@@ -87,7 +90,7 @@ fn trap() -> Structure {
     Structure::new("_KTRAP_FRAME", all)
 }
 
-fn tss_() -> Structure {
+fn task_state() -> Structure {
     let mut all = fields(
         &DWORD,
         &[
@@ -119,7 +122,7 @@ fn tss_() -> Structure {
     Structure::new("_KTSS", all)
 }
 
-fn kpcr_(profile: &Profile) -> Structure {
+fn control_region(profile: &Profile) -> Structure {
     let all = vec![
         field("ExceptionList", kpcr::EXCEPTION_LIST, to("_EXCEPTION_REGISTRATION_RECORD")),
         field("StackBase", kpcr::STACK_BASE, VOID),
@@ -167,25 +170,6 @@ fn thread(profile: &Profile) -> Structure {
     Structure::new("_KTHREAD", all)
 }
 
-fn apc_() -> Structure {
-    let mut all = vec![
-        field("Type", apc::TYPE, Type::Int(2)),
-        field("Size", apc::LENGTH, Type::Int(2)),
-        field("Thread", apc::THREAD, to("_KTHREAD")),
-        field("ApcListEntry", apc::LIST_ENTRY, structure("_LIST_ENTRY")),
-        field("ApcMode", apc::MODE, Type::Char),
-        field("Inserted", apc::INSERTED, Type::UChar),
-    ];
-    let pointers = [
-        ("NormalRoutine", apc::NORMAL_ROUTINE),
-        ("NormalContext", apc::NORMAL_CONTEXT),
-        ("SystemArgument1", apc::SYSTEM_ARGUMENT_1),
-        ("SystemArgument2", apc::SYSTEM_ARGUMENT_2),
-    ];
-    all.extend(fields(&VOID, &pointers));
-    Structure::new("_KAPC", all)
-}
-
 fn descriptor() -> Structure {
     let all = vec![
         field("Base", service_table::BASE, Type::Pointer(4, "Uint4B")),
@@ -194,18 +178,6 @@ fn descriptor() -> Structure {
         field("Number", service_table::NUMBER, Type::Pointer(4, "UChar")),
     ];
     Structure::new("_KSERVICE_TABLE_DESCRIPTOR", all)
-}
-
-fn teb_() -> Structure {
-    let all = vec![
-        field("ExceptionList", teb::EXCEPTION_LIST, to("_EXCEPTION_REGISTRATION_RECORD")),
-        field("StackBase", teb::STACK_BASE, VOID),
-        field("StackLimit", teb::STACK_LIMIT, VOID),
-        field("Self", teb::SELF, to("_NT_TIB")),
-        field("ProcessEnvironmentBlock", teb::PEB, to("_PEB")),
-        field("GdiBatchCount", teb::GDI_BATCH_COUNT, DWORD),
-    ];
-    Structure::new("_TEB", all)
 }
 
 fn context() -> Structure {
@@ -237,20 +209,8 @@ fn context() -> Structure {
     Structure::new("_CONTEXT", all)
 }
 
-fn record() -> Structure {
-    let all = vec![
-        field("ExceptionCode", exception_record::CODE, Type::Int(4)),
-        field("ExceptionFlags", exception_record::FLAGS, DWORD),
-        field("ExceptionRecord", exception_record::RECORD, to("_EXCEPTION_RECORD")),
-        field("ExceptionAddress", exception_record::ADDRESS, VOID),
-        field("NumberParameters", exception_record::PARAMETER_COUNT, DWORD),
-        field("ExceptionInformation", exception_record::PARAMETERS, array(exception_record::MAX_PARAMETERS, DWORD)),
-    ];
-    Structure::new("_EXCEPTION_RECORD", all)
-}
-
 /// What KiUserApcDispatcher finds on its stack; the system has no name for it that debuggers know.
-fn apc_frame_() -> Structure {
+fn apc_stack() -> Structure {
     let mut all = pointers(&[
         ("NormalRoutine", apc_frame::NORMAL_ROUTINE),
         ("NormalContext", apc_frame::NORMAL_CONTEXT),
@@ -262,7 +222,7 @@ fn apc_frame_() -> Structure {
     Structure::new("_UAPC_FRAME", all)
 }
 
-fn callback() -> Structure {
+fn callback_stack() -> Structure {
     let all = vec![
         field("ReturnAddress", callback_frame::RETURN, DWORD),
         field("ApiNumber", callback_frame::INDEX, DWORD),
@@ -273,7 +233,7 @@ fn callback() -> Structure {
     Structure::new("_UCALLOUT_FRAME", all)
 }
 
-fn callout_() -> Structure {
+fn callout_frame() -> Structure {
     let mut all = fields(
         &DWORD,
         &[

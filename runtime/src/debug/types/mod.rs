@@ -13,6 +13,7 @@
 //! ```
 
 mod amd64;
+mod common;
 mod i386;
 mod shared;
 
@@ -248,7 +249,17 @@ mod tests {
         "COUNT_MASK",
         "OFFSET_SHIFT",
         "FLT_SAVE",
+        "NPX_FRAME_LENGTH",
+        "PAGE",
+        "COPY_AREA",
+        "MAX_SYSCALL_PARAMS",
+        "REACTOS_COPY_AREA",
+        "HOME_AREA",
+        "INITIAL_MXCSR",
     ];
+
+    /// The same of the shared page.
+    const NO_FIELDS_OF_PAGE: &[&str] = &["END", "RET", "IMAGE_I386", "TICK", "MULTIPLIER"];
 
     /// Modules of the layout that are no structures.
     const NO_STRUCTURES: &[&str] =
@@ -260,11 +271,11 @@ mod tests {
             [include_str!("../../nt/i386/layout/mod.rs"), include_str!("../../nt/i386/layout/ring3.rs")].concat();
         let amd64 = [include_str!("../../nt/amd64/layout.rs"), include_str!("../../nt/amd64/layout/ring3.rs")].concat();
         let page = format!("pub mod page {{\n{}", include_str!("../../nt/i386/layout/shared.rs"));
-        let shared = include_str!("shared.rs");
+        let (shared, common) = (include_str!("shared.rs"), include_str!("common.rs"));
         let mut checked = 0;
         for (layout, table) in [
-            (i386, include_str!("i386.rs").to_owned()),
-            (amd64, include_str!("amd64.rs").to_owned()),
+            (i386, [include_str!("i386.rs"), common].concat()),
+            (amd64, [include_str!("amd64.rs"), common].concat()),
             (page, shared.replace("shared::system_time::", "system_time::").replace("shared::", "page::")),
         ] {
             let mut module = "";
@@ -277,14 +288,7 @@ mod tests {
                 else {
                     continue;
                 };
-                let value = module == "page" && matches!(name, "END" | "RET" | "IMAGE_I386" | "TICK" | "MULTIPLIER");
-                if name == "NPX_FRAME_LENGTH" || name == "PAGE" || value || NO_FIELDS.contains(&name) {
-                    continue;
-                }
-                if matches!(
-                    name,
-                    "COPY_AREA" | "MAX_SYSCALL_PARAMS" | "REACTOS_COPY_AREA" | "HOME_AREA" | "INITIAL_MXCSR"
-                ) {
+                if NO_FIELDS.contains(&name) || module == "page" && NO_FIELDS_OF_PAGE.contains(&name) {
                     continue;
                 }
                 assert!(table.contains(&format!("{module}::{name}")), "{module}::{name} is no field");
