@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand, each of which reads its arguments, calls the library, and prints.
 
 mod boot;
+mod call;
 mod compare;
 mod completions;
 mod convert;
@@ -43,6 +44,7 @@ enum Command {
     Diff(diff::Args),
     Image(image::Args),
     Boot(boot::Args),
+    Call(call::Args),
     Nci(nci::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -88,6 +90,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Diff(args) => diff::run(&args),
         Command::Image(args) => image::run(&args),
         Command::Boot(args) => boot::run(&args),
+        Command::Call(args) => call::run(&args),
         Command::Nci(args) => nci::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

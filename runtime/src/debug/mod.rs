@@ -34,6 +34,7 @@ mod history;
 pub mod program;
 mod symbols;
 mod target;
+pub mod trace;
 mod watch;
 
 pub use symbols::{Near, Symbols};

@@ -47,7 +47,7 @@ pub(super) fn rdmsr(core: &mut Core, _: &Op) -> Flow {
         KERNEL_GS_BASE => msrs.kernel_gs_base,
         _ => u64::from(msrs.tsc_aux),
     };
-    core.note_msr(number, value);
+    core.note(|_| Event::ReadMsr { number, value });
     core.set_pair(value);
     Ok(())
 }

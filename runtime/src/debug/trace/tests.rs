@@ -1,0 +1,1 @@
+//! Traces, against what is known of the calls.
