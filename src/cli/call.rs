@@ -1,5 +1,6 @@
 //! `ntgate call`.
 
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
@@ -34,6 +35,12 @@ pub(super) struct Args {
     /// Print the trace as JSON (docs/json.md) instead of text
     #[arg(long, conflicts_with = "trace")]
     json: bool,
+    /// Write a page to step through the call, one file that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write a drawing of the call, for a slide
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -100,13 +107,18 @@ impl Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let call = call(&args.options()).map_err(|error| Failure::input(error.to_string()))?;
+    let (html, svg) = (args.html.as_ref().map(|_| call.to_html()), args.svg.as_ref().map(|_| call.to_svg()));
+    let pages = [(&args.html, &html), (&args.svg, &svg)];
+    let files: Vec<_> =
+        pages.into_iter().filter_map(|(path, page)| Some((path.as_deref()?, page.as_deref()?.as_bytes()))).collect();
+    output::write_files(&files)?;
+    // What is on standard output is one thing only.
+    if files.iter().any(|(path, _)| output::is_standard(path)) {
+        return Ok(());
+    }
     output::write(text(args, &call).as_bytes())
 }
 
 fn text(args: &Args, call: &Call) -> String {
-    if args.trace {
-        call.to_text()
-    } else {
-        call.to_summary()
-    }
+    if args.trace { call.to_text() } else { call.to_summary() }
 }

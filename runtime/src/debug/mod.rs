@@ -31,6 +31,8 @@
 //! ```
 
 mod history;
+#[cfg(feature = "picture")]
+mod picture;
 pub mod program;
 mod symbols;
 mod target;

@@ -10,7 +10,7 @@ use ntgate_gen::{Arch, ServiceList, read_list};
 
 use super::super::program::{self, Called};
 use super::super::{BootError, Stop, Target};
-use super::counts::{self, Counts, Parts};
+use super::counts::{self, Counts, Parts, Phase};
 use super::names::Names;
 use super::{Trace, linear_ip};
 use crate::host::{self, BoxError, BuildError, End, NtStatus, Places};
@@ -195,8 +195,22 @@ pub struct Call {
     pub counts: Counts,
     /// The names of what it touched.
     pub names: Names,
-    /// The same call by the other way in, if the system has it: CPU, way, what it cost.
-    pub other: Option<(&'static str, Entry, Counts)>,
+    /// The same call by the other way in, if the system has it.
+    pub other: Option<Box<Self>>,
+}
+
+impl Call {
+    /// Which part of the call a step belongs to.
+    #[must_use]
+    pub fn phase(&self, step: usize) -> Phase {
+        self.parts.phase(step)
+    }
+
+    /// Whether a step is there only for the guest's own log, which no other kernel writes.
+    #[must_use]
+    pub fn is_own(&self, step: usize) -> bool {
+        self.parts.is_own(step)
+    }
 }
 
 /// What the service's closure saw.
@@ -224,7 +238,7 @@ pub fn call(options: &Options) -> Result<Call, CallError> {
     if let Some(entry) = other {
         let options = Options { entry: Some(entry), ..options.clone() };
         // A system that does not have it is no error here.
-        call.other = call_under(&options, call.profile).ok().map(|other| (other.cpu, other.entry, other.counts));
+        call.other = call_under(&options, call.profile).ok().map(Box::new);
     }
     Ok(call)
 }
@@ -464,7 +478,7 @@ fn from_kernel(places: &Places, call: &Called) -> Result<Vec<u8>, BoxError> {
 }
 
 /// The status in words.
-pub(super) fn status(status: u32) -> String {
+pub(in super::super) fn status(status: u32) -> String {
     match NtStatus(status).name() {
         Some(name) => format!("{status:08x} {name}"),
         None => format!("{status:08x}"),

@@ -147,6 +147,10 @@ impl Parts {
             for (step, own) in trace.steps.iter().zip(&mut own).take(visit.steps.1).skip(visit.steps.0) {
                 *own = whole || writes_record(step, symbols);
             }
+            // And what calls such a routine.
+            if whole && let Some(call) = visit.steps.0.checked_sub(1).and_then(|before| own.get_mut(before)) {
+                *call = true;
+            }
         }
         Self { joined: joined.min(service), service, after, own }
     }

@@ -28,6 +28,9 @@ pub use names::Names;
 pub use state::Change;
 pub use words::{event, msr};
 
+#[cfg(feature = "picture")]
+pub(super) use self::{call::status, text::changes, words::address};
+
 use iced_x86::{Decoder, DecoderOptions, Formatter, Instruction, MasmFormatter, SymbolResolver, SymbolResult};
 
 use self::state::State;

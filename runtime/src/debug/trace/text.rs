@@ -49,15 +49,15 @@ impl Call {
 
     fn visit(&self, out: &mut String, visit: &Visit) {
         let steps = visit.steps.0..visit.steps.1;
-        let own = steps.clone().all(|step| self.parts.is_own(step));
-        let phase = self.parts.phase(visit.steps.0).name();
+        let own = steps.clone().all(|step| self.is_own(step));
+        let phase = self.phase(visit.steps.0).name();
         let _ = writeln!(out, "\n{} (ring {}, {phase})", visit.routine, visit.ring);
         if own {
             let _ = writeln!(out, "    {} instructions, which write the guest's own log", steps.len());
             return;
         }
         for (index, step) in steps.clone().zip(self.trace.steps_of(visit)) {
-            self.step(out, step, self.parts.is_own(index));
+            self.step(out, step, self.is_own(index));
         }
     }
 
@@ -82,7 +82,7 @@ impl Call {
     }
 
     /// The stacks before and after, where they change with the ring.
-    fn stacks(&self, step: &Step) -> String {
+    pub(in super::super) fn stacks(&self, step: &Step) -> String {
         let of = |name: &str| step.changes.iter().find(|change| change.register == name);
         let (Some(ss), Some(sp)) = (of("ss"), of(if self.bits == 32 { "esp" } else { "rsp" })) else {
             return String::new();
@@ -92,15 +92,11 @@ impl Call {
     }
 
     fn cost(&self, out: &mut String) {
-        let mut heads = vec![(self.entry, self.cpu)];
-        let mut columns = vec![self.counts.rows()];
-        if let Some((cpu, entry, counts)) = &self.other {
-            heads.push((*entry, cpu));
-            columns.push(counts.rows());
-        }
+        let calls: Vec<&Self> = std::iter::once(self).chain(self.other.as_deref()).collect();
+        let columns: Vec<_> = calls.iter().map(|call| call.counts.rows()).collect();
         let mut line = format!("{:COUNT$}", "");
-        for (entry, cpu) in heads {
-            let _ = write!(line, " {:>20}", format!("{entry}, {cpu}"));
+        for call in &calls {
+            let _ = write!(line, " {:>20}", format!("{}, {}", call.entry, call.cpu));
         }
         let _ = writeln!(out, "{}", line.trim_end());
         for (row, (words, _)) in self.counts.rows().iter().enumerate() {
@@ -119,7 +115,7 @@ impl Call {
 }
 
 /// The registers that an instruction changed, apart from what goes with every push and pop: it is seen in memory.
-fn changes(step: &Step) -> String {
+pub(in super::super) fn changes(step: &Step) -> String {
     let moved = |name: &str| matches!(name, "esp" | "rsp");
     let stack_only = step.events.iter().any(|event| matches!(event, Event::Memory(_)));
     let shown =

@@ -39,7 +39,7 @@ pub fn msr(register: u32) -> &'static str {
 }
 
 /// An address in the system's width.
-pub(super) fn address(address: u64, bits: u32) -> String {
+pub(in super::super) fn address(address: u64, bits: u32) -> String {
     if bits == 32 { format!("{address:08x}") } else { format!("{address:016x}") }
 }
 
