@@ -120,5 +120,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn text(args: &Args, call: &Call) -> String {
-    if args.trace { call.to_text() } else { call.to_summary() }
+    match args {
+        Args { json: true, .. } => call.to_json(),
+        Args { trace: true, .. } => call.to_text(),
+        _ => call.to_summary(),
+    }
 }

@@ -5,7 +5,7 @@
   const all = document.querySelector(".calls");
   const calls = [...document.querySelectorAll(".call")].map((call) => {
     const rows = new Map([...call.querySelectorAll(".row")].map((row) => [row.dataset.k, row]));
-    const steps = [...call.querySelectorAll(".steps li")];
+    const steps = [...call.querySelectorAll(".steps ol > li")];
     return { call, rows, steps, list: call.querySelector(".steps"), final: new Map([...rows].map(([key, row]) => [key, value(row).textContent])) };
   });
   const first = calls[0];

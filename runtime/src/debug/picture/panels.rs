@@ -81,14 +81,15 @@ impl Panels {
         for (index, step) in call.trace.steps.iter().enumerate() {
             if step.ring == 3 {
                 let code = format!("{:x}  {}", step.address, squeezed(&step.text));
-                all.mark(index, Id::Code, step.address, &code, false, None);
+                all.mark(index, Id::Code, step.address, &code, false, Some(String::new()));
             }
             if !call.is_own(index) {
                 all.step(call, index, step);
             }
         }
         // A stack grows downwards: what is pushed first is at the top.
-        all.sort(Id::Frame);
+        all.sort(Id::Frame, std::cmp::Reverse);
+        all.sort(Id::Copy, |address| address);
         all
     }
 
@@ -116,7 +117,7 @@ impl Panels {
         for (number, visit) in (0..).zip(&call.trace.visits) {
             let steps = visit.steps.0..visit.steps.1;
             let id = match call.phase(visit.steps.0) {
-                _ if visit.ring == 3 => continue,
+                _ if visit.ring == 3 || call.is_own(visit.steps.0) => continue,
                 Phase::Service => Id::Service,
                 _ => Id::Routines,
             };
@@ -257,11 +258,11 @@ impl Panels {
         }
     }
 
-    /// Puts the rows of a box in order, the highest address first.
-    fn sort(&mut self, id: Id) {
+    /// Puts the rows of a box in order of their addresses.
+    fn sort<K: Ord>(&mut self, id: Id, key: fn(u64) -> K) {
         let mut order: Vec<usize> = (0..self.panel(id).rows.len()).collect();
         let rows = self.panel(id).rows.clone();
-        order.sort_by_key(|row| std::cmp::Reverse(rows[*row].at));
+        order.sort_by_key(|row| key(rows[*row].at));
         self.panel(id).rows = order.iter().map(|row| rows[*row].clone()).collect();
         for mark in self.marks.iter_mut().flatten().filter(|mark| mark.id == id) {
             mark.row = order.iter().position(|row| *row == mark.row).unwrap_or_default();

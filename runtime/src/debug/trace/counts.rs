@@ -14,6 +14,9 @@ const RECORD: &str = "nt!NtgateRecord";
 /// Bytes of it.
 const RECORD_SIZE: u64 = 0x280;
 
+/// Instructions from one store to that log to the next one, if the log is all that they are about.
+const GAP: usize = 8;
+
 /// A part of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -147,6 +150,8 @@ impl Parts {
             for (step, own) in trace.steps.iter().zip(&mut own).take(visit.steps.1).skip(visit.steps.0) {
                 *own = whole || writes_record(step, symbols);
             }
+            // And what gets ready what is written.
+            fill(&mut own[visit.steps.0..visit.steps.1]);
             // And what calls such a routine.
             if whole && let Some(call) = visit.steps.0.checked_sub(1).and_then(|before| own.get_mut(before)) {
                 *call = true;
@@ -166,6 +171,16 @@ impl Parts {
 
     pub(super) fn is_own(&self, step: usize) -> bool {
         self.own.get(step).copied().unwrap_or_default()
+    }
+}
+
+/// Makes short gaps between two that are true true as well.
+fn fill(own: &mut [bool]) {
+    let set: Vec<usize> = (0..own.len()).filter(|index| own[*index]).collect();
+    for pair in set.windows(2) {
+        if pair[1] - pair[0] <= GAP {
+            own[pair[0]..pair[1]].fill(true);
+        }
     }
 }
 

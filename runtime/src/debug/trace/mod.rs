@@ -17,6 +17,7 @@
 
 mod call;
 mod counts;
+mod json;
 mod names;
 mod state;
 mod text;
