@@ -96,7 +96,7 @@ fn routine(call: &Call, visit: &Visit, panels: &Panels) -> Markup {
     let own = steps.clone().all(|index| call.is_own(index));
     html! {
         @if own {
-            p.soft { (visit.routine) ": " (steps.len()) " instructions, which write the guest's own log" }
+            p.soft { (visit.routine) ": " (trace::instructions(steps.len())) ", for the guest's own log" }
         } @else {
             section data-name=(visit.routine) {
                 h3 class=(if visit.ring == 3 { "user" } else { "kernel" }) {
@@ -164,7 +164,7 @@ fn costs(calls: &[&Call]) -> Markup {
                 }
             }
         } }
-        p.soft { "Not counted: the service's routine, and instructions that write the guest's own log (" (own.join(", ")) ")." }
+        p.soft { "Not counted: the service's routine, and instructions for the guest's own log (" (own.join(", ")) ")." }
     }
 }
 

@@ -6,7 +6,7 @@
   const calls = [...document.querySelectorAll(".call")].map((call) => {
     const rows = new Map([...call.querySelectorAll(".row")].map((row) => [row.dataset.k, row]));
     const steps = [...call.querySelectorAll(".steps ol > li")];
-    return { call, rows, steps, list: call.querySelector(".steps"), final: new Map([...rows].map(([key, row]) => [key, value(row).textContent])) };
+    return { call, rows, steps, list: call.querySelector(".steps") };
   });
   const first = calls[0];
   const slider = document.querySelector("#step");
@@ -27,7 +27,7 @@
     for (const row of one.rows.values()) {
       row.classList.remove("set", "read", "write");
       value(row).textContent = value(row).dataset.first;
-      row.classList.toggle("set", value(row).dataset.first !== "·");
+      row.classList.toggle("set", !["·", ""].includes(value(row).dataset.first));
     }
     for (const panel of one.call.querySelectorAll(".panel.hot")) panel.classList.remove("hot");
     for (let step = 0; step <= index; step++) {

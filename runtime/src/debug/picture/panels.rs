@@ -1,6 +1,6 @@
 //! What a picture shows: boxes with rows, and for each step which rows it reads and writes. All of it is read off the trace.
 
-use super::super::trace::{Call, Phase, Step, msr};
+use super::super::trace::{Call, Phase, Step, address, instructions, msr, status};
 use crate::machine::segment::Descriptor;
 use crate::machine::{Event, Gate, MemoryAccess, What};
 use crate::nt::Entry;
@@ -106,7 +106,7 @@ impl Panels {
                 Some(register) => format!("argument {} ({register})", index + 1),
                 None => format!("argument {}", index + 1),
             };
-            let value = Some(format!("{value:x}"));
+            let value = Some(address(*value, call.bits));
             let row = Row { label, first: value.clone(), last: value, at: index as u64 };
             self.panel(Id::Arguments).rows.push(row);
         }
@@ -121,9 +121,7 @@ impl Panels {
                 Phase::Service => Id::Service,
                 _ => Id::Routines,
             };
-            let count =
-                if steps.len() == 1 { "1 instruction".to_owned() } else { format!("{} instructions", steps.len()) };
-            let first = Some(count);
+            let first = Some(instructions(steps.len()));
             self.panel(id).rows.push(Row {
                 label: visit.routine.clone(),
                 first: first.clone(),
@@ -135,12 +133,12 @@ impl Panels {
                 marks.push(Mark { id, row, write: false, value: None });
             }
         }
-        let status = super::super::trace::status(call.status);
+        let returned = status(call.status);
         self.panel(Id::Service).rows.push(Row { label: "status".to_owned(), first: None, last: None, at: u64::MAX });
         let row = self.panel(Id::Service).rows.len() - 1;
         let last = call.trace.steps.iter().enumerate().rfind(|(index, _)| call.phase(*index) == Phase::Service);
         if let Some((index, _)) = last {
-            self.set(index, Id::Service, row, true, Some(status));
+            self.set(index, Id::Service, row, true, Some(returned));
         }
     }
 
@@ -224,15 +222,25 @@ impl Panels {
             }
             _ => access.address,
         };
-        // A read of a part says nothing new of the whole.
-        let partial = !access.write && digits < self.shown_digits(id, at);
-        self.mark(index, id, at, &label, access.write, (!partial).then_some(value));
+        match self.whole(id, at, digits) {
+            // A read of a part says nothing new of the whole.
+            Some((whole, _)) if !access.write => self.mark(index, id, whole, &label, false, None),
+            Some((whole, mut text)) => {
+                let end = text.len() - (at - whole) as usize * 2;
+                text.replace_range(end - digits..end, &value);
+                self.mark(index, id, whole, &label, true, Some(text));
+            }
+            None => self.mark(index, id, at, &label, access.write, Some(value)),
+        }
     }
 
-    /// How many digits a row shows by now.
-    fn shown_digits(&mut self, id: Id, at: u64) -> usize {
-        let row = self.panel(id).rows.iter().find(|row| row.at == at);
-        row.and_then(|row| row.last.as_ref()).map_or(0, String::len)
+    /// The row that shows more than these digits of memory, and they are among them; and what it shows.
+    fn whole(&mut self, id: Id, at: u64, digits: usize) -> Option<(u64, String)> {
+        let memory = matches!(id, Id::Frame | Id::Copy | Id::Thread | Id::Tables | Id::Shared);
+        let (start, size) = (|row: &Row| row.at, |row: &Row| row.last.as_ref().map_or(0, String::len) as u64 / 2);
+        let inside = |row: &&Row| start(row) <= at && at + digits as u64 / 2 <= start(row) + size(row);
+        let row = self.panel(id).rows.iter().filter(|row| memory && size(row) * 2 > digits as u64).find(inside)?;
+        Some((row.at, row.last.clone()?))
     }
 
     fn panel(&mut self, id: Id) -> &mut Panel {
@@ -243,7 +251,9 @@ impl Panels {
     fn mark(&mut self, step: usize, id: Id, at: u64, label: &str, write: bool, value: Option<String>) {
         let rows = &mut self.panel(id).rows;
         let row = rows.iter().position(|row| row.at == at).unwrap_or_else(|| {
-            rows.push(Row { label: label.to_owned(), first: None, last: None, at });
+            // A row that never has a value has none to wait for.
+            let first = value.as_ref().filter(|value| value.is_empty()).cloned();
+            rows.push(Row { label: label.to_owned(), first, last: None, at });
             rows.len() - 1
         });
         self.set(step, id, row, write, value);

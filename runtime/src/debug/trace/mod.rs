@@ -30,7 +30,7 @@ pub use state::Change;
 pub use words::{event, msr};
 
 #[cfg(feature = "picture")]
-pub(super) use self::{call::status, text::changes, words::address};
+pub(super) use self::{call::status, text::changes, text::instructions, words::address};
 
 use iced_x86::{Decoder, DecoderOptions, Formatter, Instruction, MasmFormatter, SymbolResolver, SymbolResult};
 

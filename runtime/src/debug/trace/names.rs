@@ -52,9 +52,12 @@ impl Names {
         names
     }
 
-    /// Adds the trap frame of a call.
-    pub(super) fn frame(&mut self, start: u64, bits: u32) {
-        let (fields, length) = trap_frame(bits);
+    /// Adds the trap frame of a call. One that came from ring 0 has no ESP and SS on i386: the frame ends before them.
+    pub(super) fn frame(&mut self, start: u64, bits: u32, from_kernel: bool) {
+        let (fields, mut length) = trap_frame(bits);
+        if from_kernel && bits == 32 {
+            length = i386::layout::trap_frame::HARDWARE_ESP.into();
+        }
         let region = Region { start, length, name: "KTRAP_FRAME".to_owned(), form: Form::Fields(fields) };
         self.regions.push(region);
     }
@@ -99,12 +102,12 @@ fn hexadecimal(number: u64) -> String {
 }
 
 /// The fields of a trap frame, and its size.
-pub(super) fn trap_frame(bits: u32) -> (Vec<Field>, u64) {
-    if bits == 32 { (frame_32(), i386::layout::trap_frame::SIZE.into()) } else { (frame_64(), frame_64_size()) }
-}
-
-fn frame_64_size() -> u64 {
-    amd64::layout::trap_frame::SIZE.into()
+fn trap_frame(bits: u32) -> (Vec<Field>, u64) {
+    if bits == 32 {
+        (frame_32(), i386::layout::trap_frame::SIZE.into())
+    } else {
+        (frame_64(), amd64::layout::trap_frame::SIZE.into())
+    }
 }
 
 fn frame_32() -> Vec<Field> {

@@ -11,7 +11,7 @@ use crate::machine::Event;
 const BYTES: usize = 20;
 
 /// Columns of the instruction itself.
-const TEXT: usize = 44;
+const TEXT: usize = 43;
 
 /// Columns of the words of a count.
 const COUNT: usize = 40;
@@ -53,7 +53,7 @@ impl Call {
         let phase = self.phase(visit.steps.0).name();
         let _ = writeln!(out, "\n{} (ring {}, {phase})", visit.routine, visit.ring);
         if own {
-            let _ = writeln!(out, "    {} instructions, which write the guest's own log", steps.len());
+            let _ = writeln!(out, "    {}, for the guest's own log", instructions(steps.len()));
             return;
         }
         for (index, step) in steps.clone().zip(self.trace.steps_of(visit)) {
@@ -63,7 +63,7 @@ impl Call {
 
     fn step(&self, out: &mut String, step: &Step, own: bool) {
         let bytes: String = step.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let mut line = format!("{}  {bytes:<BYTES$} {:<TEXT$}", address(step.address, self.bits), step.text);
+        let mut line = format!("{}  {bytes:<BYTES$} {:<TEXT$} ", address(step.address, self.bits), step.text);
         if own {
             line.push_str("(the guest's own log)");
         } else {
@@ -108,10 +108,15 @@ impl Call {
         }
         let _ = writeln!(
             out,
-            "not counted: the service's routine, and {} instructions that write the guest's own log",
-            self.counts.own
+            "not counted: the service's routine, and {} for the guest's own log",
+            instructions(self.counts.own)
         );
     }
+}
+
+/// `1 instruction`, `2 instructions`.
+pub(in super::super) fn instructions(count: usize) -> String {
+    if count == 1 { "1 instruction".to_owned() } else { format!("{count} instructions") }
 }
 
 /// The registers that an instruction changed, apart from what goes with every push and pop: it is seen in memory.
