@@ -106,14 +106,18 @@ impl Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let standard = [&args.html, &args.svg].into_iter().flatten().filter(|path| output::is_standard(path)).count();
+    if standard + usize::from(args.trace || args.json) > 1 && standard > 0 {
+        return Err(Failure::input("two outputs are to go to standard output; name a file for one of them"));
+    }
     let call = call(&args.options()).map_err(|error| Failure::input(error.to_string()))?;
     let (html, svg) = (args.html.as_ref().map(|_| call.to_html()), args.svg.as_ref().map(|_| call.to_svg()));
     let pages = [(&args.html, &html), (&args.svg, &svg)];
     let files: Vec<_> =
         pages.into_iter().filter_map(|(path, page)| Some((path.as_deref()?, page.as_deref()?.as_bytes()))).collect();
     output::write_files(&files)?;
-    // What is on standard output is one thing only.
-    if files.iter().any(|(path, _)| output::is_standard(path)) {
+    // There it is alone.
+    if standard > 0 {
         return Ok(());
     }
     output::write(text(args, &call).as_bytes())

@@ -229,7 +229,11 @@ impl Core {
         self.note_checks(|core| {
             let asked = Check::new(Rule::GateDpl, core.cpl, gate.dpl(), core.cpl <= gate.dpl());
             let kind = Check::of(Rule::GateType, gate.kind(), known);
-            [Some(kind), event.software.then_some(asked), Some(Check::of(Rule::Present, event.vector, gate.present()))]
+            [
+                Some(kind),
+                event.software.then_some(asked),
+                Some(Check::of(Rule::GatePresent, event.vector, gate.present())),
+            ]
         });
     }
 

@@ -127,7 +127,9 @@ pub enum Rule {
     GateDpl,
     /// The selector is not null.
     NotNull,
-    /// P of a gate or descriptor; left: which selector, or the gate's vector.
+    /// P of a gate in the IDT; left: its vector.
+    GatePresent,
+    /// P of a descriptor; left: its selector.
     Present,
     /// The type is that of a code segment.
     CodeType,

@@ -294,6 +294,7 @@ fn rule(rule: Rule) -> &'static str {
         Rule::GateType => "gate-type",
         Rule::GateDpl => "gate-dpl",
         Rule::NotNull => "not-null",
+        Rule::GatePresent => "gate-present",
         Rule::Present => "present",
         Rule::CodeType => "code-type",
         Rule::CodeDpl => "code-dpl",

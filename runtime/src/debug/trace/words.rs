@@ -55,7 +55,11 @@ fn memory(access: &MemoryAccess, names: &Names, bits: u32) -> String {
     let what = match access.what {
         What::Gate { vector } => Some(format!("IDT[{vector:02X}h]{}", gate(access))),
         What::Descriptor { selector } => Some(descriptor(selector, access)),
-        What::Tss { offset } => Some(names.of(access.address).unwrap_or_else(|| format!("TSS+{offset:x}"))),
+        What::Tss { offset } => {
+            let field = names.of(access.address).unwrap_or_else(|| format!("TSS+{offset:x}"));
+            // Of 32 bits, pointer and selector are read in one.
+            Some(if access.size == 8 && bits == 32 { format!("{field} and Ss0") } else { field })
+        }
         _ => names.of(access.address),
     };
     match what {
@@ -113,6 +117,7 @@ pub(super) fn rule(check: &Check) -> String {
         Rule::GateType => format!("type {left:X}h is that of a gate"),
         Rule::GateDpl => format!("CPL {left} <= DPL {right} of the gate"),
         Rule::NotNull => format!("selector {left:04x} is not null"),
+        Rule::GatePresent => format!("gate {left:02X}h is present"),
         Rule::Present => format!("{left:04x} is present"),
         Rule::CodeType => format!("type {left:X}h is that of code"),
         Rule::CodeDpl => format!("DPL {left} of the handler <= CPL {right}"),
