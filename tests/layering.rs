@@ -21,13 +21,14 @@ const GEN: [Room; 11] = [
     ("diff", &["model", "diag", "read"]),
 ];
 
-const RUNTIME: [Room; 6] = [
+const RUNTIME: [Room; 7] = [
     ("machine", &[]),
+    ("page", &[]),
     ("nt", &["machine"]),
     ("backend", &["machine"]),
-    ("prove", &["machine", "nt", "backend"]),
+    ("prove", &["machine", "nt", "backend", "page"]),
     ("host", &["machine", "nt"]),
-    ("debug", &["machine", "nt", "host"]),
+    ("debug", &["machine", "nt", "host", "page"]),
 ];
 
 fn root() -> &'static Path {

@@ -16,15 +16,7 @@ use ntgate_gen::{Arch, Shape, read_list};
 use tools::{lists, write};
 
 /// Checks the schema itself, then each file; says what is wrong and ends with status 1.
-const VALIDATE: &str = "\
-import json, sys
-from jsonschema import Draft202012Validator as Validator
-schema = json.load(open(sys.argv[1]))
-Validator.check_schema(schema)
-errors = [error for name in sys.argv[2:] for error in Validator(schema).iter_errors(json.load(open(name)))]
-print(*(error.message for error in errors[:3]), sep='\\n')
-sys.exit(bool(errors))
-";
+const VALIDATE: &str = include_str!("../../docs/schema/validate.py");
 
 fn validate(directory: &Path, files: &[String]) -> (bool, String) {
     let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema/gen.json");

@@ -34,4 +34,6 @@ pub mod debug;
 pub mod host;
 pub mod machine;
 pub mod nt;
+#[cfg(feature = "picture")]
+pub(crate) mod page;
 pub mod prove;

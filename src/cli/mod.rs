@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand, each of which reads its arguments, calls the library, and prints.
 
 mod boot;
+mod call;
 mod compare;
 mod completions;
 mod convert;
@@ -50,6 +51,7 @@ enum Command {
     Boot(boot::Args),
     Gdbserver(gdbserver::Args),
     Kd(kd::Args),
+    Call(call::Args),
     Nci(nci::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -120,6 +122,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Boot(args) => boot::run(&args),
         Command::Gdbserver(args) => gdbserver::run(&args),
         Command::Kd(args) => kd::run(&args),
+        Command::Call(args) => call::run(&args),
         Command::Nci(args) => nci::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -1,6 +1,7 @@
 //! `ntgate prove`.
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
@@ -35,6 +36,9 @@ pub(super) struct Args {
     /// Print JSON (docs/json.md) instead of text
     #[arg(long)]
     json: bool,
+    /// Write the report as a page too, one file that needs nothing else: the matrix, with each failure opened up
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +118,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     });
     bar.finish_and_clear();
     let report = report.map_err(|error| failure(&error))?;
+    if let Some(path) = &args.html {
+        output::write_file(path, report.to_html().as_bytes())?;
+        if output::is_standard(path) {
+            return if report.holds() { Ok(()) } else { Err(Failure::silent(Failure::FALSE)) };
+        }
+    }
     let text = if args.json { report.to_json() } else { report.render(output::stdout_has_color()) };
     output::write(text.as_bytes())?;
     if report.holds() { Ok(()) } else { Err(Failure::silent(Failure::FALSE)) }

@@ -2,6 +2,7 @@
 
 mod boot;
 mod build_systems;
+mod call;
 mod convert;
 mod diff;
 mod gdbserver;
@@ -367,7 +368,7 @@ fn a_full_disk_is_told() {
 #[test]
 fn completions_and_manual_name_every_subcommand() {
     let sandbox = Sandbox::new();
-    let subcommands = ["prove", "gen", "convert", "diff", "image", "boot", "completions", "man"];
+    let subcommands = ["prove", "gen", "convert", "diff", "image", "boot", "call", "completions", "man"];
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let outcome = sandbox.run(&["completions", shell]).status(0).no_stderr();
         assert!(subcommands.iter().all(|name| outcome.stdout().contains(name)), "{shell}");

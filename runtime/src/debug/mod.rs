@@ -37,9 +37,12 @@ pub mod gdb;
 mod guest;
 mod history;
 mod kd;
+#[cfg(feature = "picture")]
+mod picture;
 pub mod program;
 mod symbols;
 mod target;
+pub mod trace;
 pub mod types;
 mod watch;
 

@@ -36,11 +36,7 @@ pub fn calling(calls: Vec<Called>) -> impl FnOnce(&Places) -> Result<Vec<u8>, Bo
         let mut a = CodeAssembler::new(places.bits())?;
         for call in &calls {
             let stub = places.stub(&call.service)?;
-            if places.bits() == 32 {
-                call32(&mut a, stub, &call.arguments)?
-            } else {
-                call64(&mut a, stub, &call.arguments)?
-            }
+            self::call(&mut a, stub, &call.arguments)?;
         }
         let terminate = places.stub("NtTerminateProcess")?;
         if places.bits() == 32 {
@@ -53,6 +49,11 @@ pub fn calling(calls: Vec<Called>) -> impl FnOnce(&Places) -> Result<Vec<u8>, Bo
         a.call(terminate)?;
         Ok(a.assemble(places.start())?)
     }
+}
+
+/// A call of a stub in the code's own way: RSP is at a multiple of 16.
+pub(super) fn call(a: &mut CodeAssembler, stub: u64, arguments: &[u64]) -> Result<(), BoxError> {
+    if a.bitness() == 32 { call32(a, stub, arguments) } else { call64(a, stub, arguments) }
 }
 
 /// The stub pops the arguments.

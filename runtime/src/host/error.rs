@@ -76,7 +76,7 @@ pub enum BuildError {
 
 impl BuildError {
     /// A service that is not among these.
-    pub(super) fn unknown_service<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn unknown_service<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
         Self::UnknownService { name: name.to_owned(), nearest: nearest(name, known) }
     }
 }

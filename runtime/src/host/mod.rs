@@ -74,6 +74,16 @@ pub enum Mode {
     User,
 }
 
+/// The CPU models on which a system runs: the one that is taken when none is named, and all of them.
+///
+/// # Errors
+///
+/// [`BuildError::UnknownProfile`].
+pub fn cpus(profile: &str) -> Result<(&'static str, &'static [&'static str]), BuildError> {
+    let system = system::System::by_name(profile)?;
+    Ok((system.usual_cpu(), system.cpus()))
+}
+
 /// The names of all systems that a machine can be, each architecture's oldest first.
 #[must_use]
 pub fn profiles() -> Vec<&'static str> {

@@ -176,14 +176,33 @@ impl Core {
         self.store_for(What::Operand, linear, value, user)
     }
 
+    /// Reads at a linear address, with user or supervisor rights. Who looks costs a way of its own.
+    #[inline(always)]
     fn load_for<W: Width>(&mut self, what: What, linear: u64, user: bool) -> Result<W, Stop> {
+        if self.is_observed() { self.load_observed(what, linear, user) } else { self.load_unseen(linear, user) }
+    }
+
+    /// Writes at a linear address, with user or supervisor rights.
+    #[inline(always)]
+    pub(crate) fn store_for<W: Width>(&mut self, what: What, linear: u64, value: W, user: bool) -> Flow {
+        if self.is_observed() {
+            self.store_observed(what, linear, value, user)
+        } else {
+            self.store_unseen(linear, value, user)
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn load_observed<W: Width>(&mut self, what: What, linear: u64, user: bool) -> Result<W, Stop> {
         let value = self.load_unseen(linear, user)?;
         self.note_access(what, false, linear, value, user);
         Ok(value)
     }
 
-    /// Writes at a linear address, with user or supervisor rights.
-    pub(crate) fn store_for<W: Width>(&mut self, what: What, linear: u64, value: W, user: bool) -> Flow {
+    #[cold]
+    #[inline(never)]
+    fn store_observed<W: Width>(&mut self, what: What, linear: u64, value: W, user: bool) -> Flow {
         let flow = self.store_unseen(linear, value, user);
         if flow != Err(Stop::Fault) {
             self.note_access(what, true, linear, value, user);
@@ -192,6 +211,7 @@ impl Core {
     }
 
     /// Reads at a linear address, with user or supervisor rights; no observer hears of it.
+    #[inline(always)]
     pub(crate) fn load_unseen<W: Width>(&mut self, linear: u64, user: bool) -> Result<W, Stop> {
         let access = Access::read(user);
         let first = self.translate(linear, access)?;
@@ -207,6 +227,8 @@ impl Core {
         Ok(W::cut((0..size).fold(0, |value, i| value | byte(i) << (8 * i))))
     }
 
+    /// Writes at a linear address, with user or supervisor rights; no observer hears of it.
+    #[inline(always)]
     fn store_unseen<W: Width>(&mut self, linear: u64, value: W, user: bool) -> Flow {
         let access = Access::write(user);
         let first = self.translate(linear, access)?;
@@ -226,7 +248,7 @@ impl Core {
 
     /// Reads a processor structure (descriptor, gate, TSS): linear, with supervisor rights whatever the CPL
     /// (SDM vol. 3, 4.6.1, implicit supervisor-mode accesses).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn load_system<W: Width>(&mut self, what: What, linear: u64) -> Result<W, Stop> {
         let (linear, size) = (linear & self.system_mask(), u64::from(W::BYTES));
         if let Some(physical) = self.tlb.entry(false, linear).for_read(linear, size)
@@ -234,6 +256,12 @@ impl Core {
         {
             return Ok(value);
         }
+        self.load_system_slow(what, linear)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn load_system_slow<W: Width>(&mut self, what: What, linear: u64) -> Result<W, Stop> {
         self.load_for(what, linear, false)
     }
 

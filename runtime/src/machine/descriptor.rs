@@ -41,7 +41,7 @@ impl Core {
     }
 
     /// The selector's descriptor; `None` if the table does not reach that far.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn descriptor(&mut self, selector: Selector) -> Result<Option<Descriptor>, Stop> {
         let at = self.descriptor_at(selector);
         self.note_checks(|core| {
@@ -55,7 +55,7 @@ impl Core {
     }
 
     /// The selector's descriptor; outside the table, a fault with the selector (and `ext`) as its error code.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn descriptor_or(&mut self, selector: Selector, vector: Vector, ext: u32) -> Result<Descriptor, Stop> {
         match self.descriptor(selector)? {
             Some(descriptor) => Ok(descriptor),

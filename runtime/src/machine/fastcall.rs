@@ -33,13 +33,12 @@ impl Core {
     /// instruction of the handler. In IA-32e mode the handler is 64-bit code.
     pub(crate) fn sysenter(&mut self) -> Flow {
         let selector = self.msrs.sysenter_cs as u16 & 0xFFFC;
-        self.note_msr(msr::SYSENTER_CS, u64::from(self.msrs.sysenter_cs));
+        self.note_msrs(|msrs| [(msr::SYSENTER_CS, msrs.sysenter_cs.into())]);
         self.note_checks(|_| [Check::of(Rule::SysenterCs, selector, selector != 0)]);
         if selector == 0 {
             return Err(self.gp(0));
         }
-        self.note_msr(msr::SYSENTER_ESP, self.msrs.sysenter_esp);
-        self.note_msr(msr::SYSENTER_EIP, self.msrs.sysenter_eip);
+        self.note_msrs(|msrs| [(msr::SYSENTER_ESP, msrs.sysenter_esp), (msr::SYSENTER_EIP, msrs.sysenter_eip)]);
         let long = self.long_mode();
         self.flags.change_system(flags::VM | flags::IF | flags::RF, 0);
         self.set_cs(flat(selector, if long { CODE_64 } else { CODE }, 0), 0);
@@ -53,7 +52,7 @@ impl Core {
     /// Back to ring 3: EIP from EDX, ESP from ECX; `wide`: RIP and RSP, in 64-bit code. EFLAGS and the data segments stay.
     pub(crate) fn sysexit(&mut self, wide: bool) -> Flow {
         let selector = self.msrs.sysenter_cs as u16 & 0xFFFC;
-        self.note_msr(msr::SYSENTER_CS, u64::from(self.msrs.sysenter_cs));
+        self.note_msrs(|msrs| [(msr::SYSENTER_CS, msrs.sysenter_cs.into())]);
         self.note_checks(|core| {
             [Check::of(Rule::SysenterCs, selector, selector != 0), Check::of(Rule::Cpl0, core.cpl, core.cpl == 0)]
         });
@@ -80,9 +79,7 @@ impl Core {
         if !self.allows_syscall() {
             return Err(self.ud());
         }
-        self.note_msr(msr::STAR, self.msrs.star);
-        self.note_msr(msr::LSTAR, self.msrs.lstar);
-        self.note_msr(msr::FMASK, self.msrs.fmask);
+        self.note_msrs(|msrs| [(msr::STAR, msrs.star), (msr::LSTAR, msrs.lstar), (msr::FMASK, msrs.fmask)]);
         let before = self.flags.system();
         let image = self.flags.get() & !flags::RF;
         self.regs[reg::CX as usize] = self.ip;
@@ -107,14 +104,9 @@ impl Core {
     #[inline(always)]
     fn allows_syscall(&mut self) -> bool {
         let enabled = self.is_long() && self.msrs.efer & EFER_SCE != 0;
-        self.note_msr(msr::EFER, self.msrs.efer);
+        self.note_msrs(|msrs| [(msr::EFER, msrs.efer)]);
         self.note_checks(|core| [Check::of(Rule::SyscallEnable, core.msrs.efer, enabled)]);
         enabled
-    }
-
-    #[inline(always)]
-    pub(crate) fn note_msr(&mut self, number: u32, value: u64) {
-        self.note(|_| Event::ReadMsr { number, value });
     }
 
     /// `SYSRET` to 64-bit code, or (`wide` false) to compatibility mode. True if it set TF: the trap comes at once, before
@@ -133,7 +125,7 @@ impl Core {
             return Err(self.gp(0));
         }
         let before = self.flags.system();
-        self.note_msr(msr::STAR, self.msrs.star);
+        self.note_msrs(|msrs| [(msr::STAR, msrs.star)]);
         let selector = (self.msrs.star >> 48) as u16;
         let (code, offset, mask) = if wide { (CODE_64, 16, u64::MAX) } else { (CODE, 0, 0xFFFF_FFFF) };
         self.set_cs(flat(selector.wrapping_add(offset) | 3, code | DPL_3, 0), 3);
@@ -152,7 +144,7 @@ impl Core {
         if self.cpl != 0 {
             return Err(self.gp(0));
         }
-        self.note_msr(msr::KERNEL_GS_BASE, self.msrs.kernel_gs_base);
+        self.note_msrs(|msrs| [(msr::KERNEL_GS_BASE, msrs.kernel_gs_base)]);
         self.note(|core| Event::WriteMsr { number: msr::KERNEL_GS_BASE, value: core.segs[seg::GS as usize].base });
         let gs = &mut self.segs[seg::GS as usize];
         std::mem::swap(&mut gs.base, &mut self.msrs.kernel_gs_base);

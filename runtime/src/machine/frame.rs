@@ -38,7 +38,7 @@ pub(crate) struct Entry {
 
 impl Core {
     /// Room for a frame on the stack `ss`:`sp`, or #SS.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn frame(&mut self, ss: &Segment, sp: u64, entry: Entry) -> Result<Frame, Stop> {
         let mask = if ss.descriptor.big() { 0xFFFF_FFFF } else { 0xFFFF };
         let size = if entry.wide { 4 } else { 2 };

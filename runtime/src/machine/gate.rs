@@ -226,15 +226,15 @@ impl Core {
     /// Notes what is checked of a gate: its DPL only where an instruction asked for it.
     #[inline(always)]
     pub(crate) fn note_gate_checks(&mut self, event: Event, gate: Gate, known: bool) {
-        let present = Check::of(Rule::Present, event.vector, gate.present());
-        let kind = Check::of(Rule::GateType, gate.kind(), known);
-        if event.software {
-            self.note_checks(|core| {
-                [kind, Check::new(Rule::GateDpl, core.cpl, gate.dpl(), core.cpl <= gate.dpl()), present]
-            });
-        } else {
-            self.note_checks(|_| [kind, present]);
-        }
+        self.note_checks(|core| {
+            let asked = Check::new(Rule::GateDpl, core.cpl, gate.dpl(), core.cpl <= gate.dpl());
+            let kind = Check::of(Rule::GateType, gate.kind(), known);
+            [
+                Some(kind),
+                event.software.then_some(asked),
+                Some(Check::of(Rule::GatePresent, event.vector, gate.present())),
+            ]
+        });
     }
 
     /// Through an interrupt or trap gate (SDM vol. 2, INT n: INTRA-PRIVILEGE-LEVEL and INTER-PRIVILEGE-LEVEL).

@@ -5,7 +5,7 @@
 //! way, which a machine that is observed always takes: its TLB stays empty. The other events happen in changes of privilege,
 //! which ask once a stage whether anybody looks.
 
-use super::core::Core;
+use super::core::{Core, Msrs};
 use super::fault::Fault;
 use super::machine::Machine;
 use super::segment::Descriptor;
@@ -127,7 +127,9 @@ pub enum Rule {
     GateDpl,
     /// The selector is not null.
     NotNull,
-    /// P of a gate or descriptor; left: which selector, or the gate's vector.
+    /// P of a gate in the IDT; left: its vector.
+    GatePresent,
+    /// P of a descriptor; left: its selector.
     Present,
     /// The type is that of a code segment.
     CodeType,
@@ -216,17 +218,25 @@ impl Core {
     #[inline(always)]
     pub(crate) fn note(&mut self, event: impl FnOnce(&Self) -> Event) {
         if self.is_observed() {
-            let event = event(self);
             self.record(event);
         }
     }
 
-    /// Notes checks if anybody looks: up to the first that does not hold, as the processor makes no more.
+    /// Notes checks (`None` for one that is not made here) if anybody looks: up to the first that does not hold, as the processor makes no more.
     #[inline(always)]
-    pub(crate) fn note_checks<const N: usize>(&mut self, checks: impl FnOnce(&Self) -> [Check; N]) {
+    pub(crate) fn note_checks<C: Into<Option<Check>>, const N: usize>(&mut self, checks: impl FnOnce(&Self) -> [C; N]) {
         if self.is_observed() {
-            let checks = checks(self);
-            self.record_checks(&checks);
+            self.record_checks(checks);
+        }
+    }
+
+    /// Notes that model-specific registers are read, if anybody looks.
+    #[inline(always)]
+    pub(crate) fn note_msrs<const N: usize>(&mut self, registers: impl FnOnce(&Msrs) -> [(u32, u64); N]) {
+        if self.is_observed() {
+            for (number, value) in registers(&self.msrs) {
+                self.record(|_| Event::ReadMsr { number, value });
+            }
         }
     }
 
@@ -238,16 +248,19 @@ impl Core {
 
     #[cold]
     #[inline(never)]
-    fn record_checks(&mut self, checks: &[Check]) {
-        let made = checks.iter().position(|check| !check.holds).map_or(checks.len(), |failed| failed + 1);
-        for check in checks.iter().take(made) {
-            self.record(Event::Check(*check));
+    fn record_checks<C: Into<Option<Check>>, const N: usize>(&mut self, checks: impl FnOnce(&Self) -> [C; N]) {
+        for check in checks(self).into_iter().filter_map(Into::into) {
+            self.record(|_| Event::Check(check));
+            if !check.holds {
+                break;
+            }
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn record(&mut self, event: Event) {
+    fn record(&mut self, event: impl FnOnce(&Self) -> Event) {
+        let event = event(self);
         if let Some(recorder) = &mut self.recorder {
             recorder.events.push(event);
         }

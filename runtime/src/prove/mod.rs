@@ -35,6 +35,8 @@ mod error;
 mod finding;
 mod group;
 mod guest;
+#[cfg(feature = "picture")]
+mod html;
 mod i386;
 mod json;
 mod log;

@@ -119,23 +119,41 @@ pub(super) fn count(count: usize, noun: &str) -> String {
     format!("{count} {noun}{ending}")
 }
 
-/// A row for each shape and way in, a column for each CPU.
-fn table(arch: Arch, runs: &[&Run], style: Style) -> String {
-    // A shape that only newer CPUs run must not put them before the older ones.
-    let known = Cpu::of(arch).into_iter().map(|cpu| cpu.name);
-    let cpus: Vec<&str> = known.filter(|&cpu| runs.iter().any(|run| run.cpu == cpu)).collect();
-    let mut rows: Vec<(Shape, Vec<Option<&Run>>)> = Vec::new();
-    for shape in runs.chunk_by(|a, b| (a.shape, a.profile) == (b.shape, b.profile)) {
-        let of_cpu = |cpu: &str| -> Vec<&Run> { shape.iter().copied().filter(|run| run.cpu == cpu).collect() };
-        let columns: Vec<Vec<&Run>> = cpus.iter().map(|cpu| of_cpu(cpu)).collect();
-        // More than one: the shape's stubs have more than one way in on the same CPU.
-        for way in 0..columns.iter().map(Vec::len).max().unwrap_or(0) {
-            let cells = columns.iter().map(|runs| runs.get(way).copied());
-            rows.push((shape[0].shape, cells.collect()));
+/// The runs of an architecture: a row for each shape and way in, a column for each CPU.
+pub(super) struct Matrix<'a> {
+    pub(super) cpus: Vec<&'static str>,
+    pub(super) rows: Vec<(Shape, Vec<Option<&'a Run>>)>,
+}
+
+impl<'a> Matrix<'a> {
+    pub(super) fn new(arch: Arch, runs: &[&'a Run]) -> Self {
+        // A shape that only newer CPUs run must not put them before the older ones.
+        let known = Cpu::of(arch).into_iter().map(|cpu| cpu.name);
+        let cpus: Vec<&str> = known.filter(|&cpu| runs.iter().any(|run| run.cpu == cpu)).collect();
+        let mut rows = Vec::new();
+        for shape in runs.chunk_by(|a, b| (a.shape, a.profile) == (b.shape, b.profile)) {
+            let of_cpu = |cpu: &str| -> Vec<&Run> { shape.iter().copied().filter(|run| run.cpu == cpu).collect() };
+            let columns: Vec<Vec<&Run>> = cpus.iter().map(|cpu| of_cpu(cpu)).collect();
+            // More than one: the shape's stubs have more than one way in on the same CPU.
+            for way in 0..columns.iter().map(Vec::len).max().unwrap_or(0) {
+                let cells = columns.iter().map(|runs| runs.get(way).copied());
+                rows.push((shape[0].shape, cells.collect()));
+            }
         }
+        Self { cpus, rows }
     }
+
+    /// The system of a row.
+    pub(super) fn profile(cells: &[Option<&Run>]) -> &'static str {
+        cells.iter().flatten().next().map_or("", |run| run.profile)
+    }
+}
+
+/// The matrix as text.
+fn table(arch: Arch, runs: &[&Run], style: Style) -> String {
+    let Matrix { cpus, rows } = Matrix::new(arch, runs);
     let first = rows.iter().map(|(shape, _)| shape.name().len()).max().unwrap_or(0).max(arch.name().len());
-    let profile = |cells: &[Option<&Run>]| cells.iter().flatten().next().map_or("", |run| run.profile);
+    let profile = Matrix::profile;
     let second = rows.iter().map(|(_, cells)| profile(cells).len()).max().unwrap_or(0).max("profile".len());
     let width = |(column, cpu): (usize, &&str)| {
         let cells = rows.iter().filter_map(|(_, cells)| cells[column]).map(|run| cell(run).len());
@@ -164,7 +182,8 @@ fn table(arch: Arch, runs: &[&Run], style: Style) -> String {
     text
 }
 
-fn cell(run: &Run) -> String {
+/// The way in, and how many services are proven.
+pub(super) fn cell(run: &Run) -> String {
     format!("{} {}/{}", run.entry, run.proven, run.total)
 }
 

@@ -206,6 +206,29 @@ fn a_report_is_json_for_programs() {
 }
 
 #[test]
+#[cfg(feature = "picture")]
+fn a_page_opens_up_each_failure() {
+    let mut report = bad_report();
+    let page = report.to_html();
+    let calls: usize = report.runs.iter().map(|run| run.failures.chunk_by(|a, b| a.service == b.service).count()).sum();
+    assert!(calls > 2 && page.matches("<details open>").count() == calls, "{calls}");
+    for run in &report.runs {
+        for failure in &run.failures {
+            let fact = format!("<code>{}</code></td><td class=\"bad\"><code>{}</code>", failure.expected, failure.seen);
+            assert!(page.contains(&fact), "{fact}");
+            assert!(failure.stub.iter().all(|line| page.contains(line)));
+        }
+    }
+    // Each cell that is wrong leads to what is.
+    for place in (0..report.runs.len()).filter(|place| !report.runs[*place].failures.is_empty()) {
+        assert!(page.contains(&format!("href=\"#run-{place}\"")) && page.contains(&format!("id=\"run-{place}\"")));
+    }
+    // A name from a list is text, whatever it has in it.
+    report.list = "<script>".to_owned();
+    assert!(!report.to_html().contains("<script"));
+}
+
+#[test]
 fn survivors_are_shown() {
     let mut report = Report::new("three.lst", 3);
     let survivor = Mutant { mutation: Mutation::ReturnPlus, shape: Shape::Zw, service: "NtNine".to_owned() };

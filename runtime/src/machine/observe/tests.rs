@@ -43,8 +43,8 @@ fn world() -> World {
 #[test]
 fn an_interrupt_from_ring_3_makes_the_checks_of_the_manual_in_its_order() {
     use Rule::{
-        CodeDpl, CodeLimit, CodeType, GateDpl, GateType, IdtLimit, NotNull, Present, StackDpl, StackRoom, StackRpl,
-        StackType, TableLimit, TssLimit,
+        CodeDpl, CodeLimit, CodeType, GateDpl, GatePresent, GateType, IdtLimit, NotNull, Present, StackDpl, StackRoom,
+        StackRpl, StackType, TableLimit, TssLimit,
     };
 
     let mut world = world();
@@ -63,7 +63,7 @@ fn an_interrupt_from_ring_3_makes_the_checks_of_the_manual_in_its_order() {
         (IdtLimit, 0x177, idt, true),
         (GateType, 0xE, 0, true),
         (GateDpl, 3, 3, true),
-        (Present, 0x2E, 0, true),
+        (GatePresent, 0x2E, 0, true),
         (NotNull, code, 0, true),
         (TableLimit, code + 7, gdt, true),
         (CodeType, 0x1B, 0, true),

@@ -29,7 +29,7 @@ pub(super) fn rdmsr(core: &mut Core, _: &Op) -> Flow {
     core.privileged()?;
     let number = core.reg::<u32>(reg::CX);
     let Some(value) = read(core, number) else { return Err(core.gp(0)) };
-    core.note_msr(number, value);
+    core.note(|_| Event::ReadMsr { number, value });
     core.set_pair(value);
     Ok(())
 }
