@@ -21,12 +21,13 @@ const GEN: [Room; 11] = [
     ("diff", &["model", "diag", "read"]),
 ];
 
-const RUNTIME: [Room; 5] = [
+const RUNTIME: [Room; 6] = [
     ("machine", &[]),
     ("nt", &["machine"]),
     ("backend", &["machine"]),
     ("prove", &["machine", "nt", "backend"]),
     ("host", &["machine", "nt"]),
+    ("audit", &["machine"]),
 ];
 
 fn root() -> &'static Path {
