@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// A room, and what it may import of the others.
 type Room = (&'static str, &'static [&'static str]);
 
-const GEN: [Room; 11] = [
+const GEN: [Room; 12] = [
     ("model", &[]),
     ("diag", &[]),
     ("syntax", &[]),
@@ -18,7 +18,8 @@ const GEN: [Room; 11] = [
     ("nci", &["model", "stub"]),
     ("build", &["model", "diag", "check", "stub", "emit"]),
     ("read", &["model", "diag", "syntax", "check"]),
-    ("diff", &["model", "diag", "read"]),
+    ("sarif", &[]),
+    ("diff", &["model", "diag", "read", "sarif"]),
 ];
 
 const RUNTIME: [Room; 6] = [

@@ -43,6 +43,7 @@ mod together;
 mod trial;
 
 use ntgate_gen::Arch;
+use ntgate_gen::read::Services;
 
 pub use class::{Class, Entry};
 pub use error::AuditError;
@@ -51,7 +52,7 @@ pub use hook::{Basis, Hook};
 pub use image::Kind;
 pub use run::Way;
 
-use export::{exports, forwarded};
+use export::{exports, forwarded, twin_name};
 use guest::Guest;
 use input::{Input, Member};
 use shape::Shapes;
@@ -107,6 +108,15 @@ impl Audit {
     /// The services.
     pub fn services(&self) -> impl Iterator<Item = &Export> {
         self.exports.iter().filter(|export| export.class == Class::Service)
+    }
+
+    /// Takes argument counts that stubs do not tell from elsewhere, by name.
+    pub fn fill_counts(&mut self, from: &Services) {
+        for export in self.exports.iter_mut().filter(|export| export.class == Class::Service && export.args.is_none()) {
+            let names = [Some(export.name.clone()), twin_name(&export.name)];
+            let known = names.iter().flatten().find_map(|name| from.by_name(name));
+            export.args = known.and_then(|entry| entry.args(self.arch));
+        }
     }
 
     /// Whether a service has been hooked, or something is wrong with them together.
