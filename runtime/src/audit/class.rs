@@ -182,7 +182,7 @@ fn entries(runs: &[&Run]) -> Vec<Entry> {
 fn without_entry(run: Option<&Run>, notes: &mut Vec<String>) -> Class {
     let Some(run) = run else { return Class::Unsupported };
     let (class, note) = match &run.stop {
-        Stop::Returned => (Class::NoKernelEntry, "returns".to_owned()),
+        Stop::Returned => (Class::NoKernelEntry, "returns without it".to_owned()),
         Stop::Fault(what) => (Class::NoKernelEntry, what.clone()),
         Stop::External(name) => (Class::LeavesImage, format!("goes to {name}")),
         Stop::Foreign(address) => (Class::LeavesImage, format!("goes to {address:X}h, outside the image")),
@@ -198,13 +198,13 @@ fn unlike_a_service(run: &Run) -> String {
     let numbers: Vec<String> = run.crossings.iter().map(|crossing| format!("{:X}h", crossing.eax)).collect();
     match run.crossings.as_slice() {
         [one] if one.register.is_some() => match &run.stop {
-            Stop::Fault(what) | Stop::Unsupported(what) => format!("after the kernel it {what}"),
-            Stop::External(name) => format!("after the kernel it goes to {name}"),
-            Stop::Foreign(address) => format!("after the kernel it goes to {address:X}h"),
-            _ => "it does not come back from the kernel".to_owned(),
+            Stop::Fault(what) | Stop::Unsupported(what) => format!("behind the kernel: {what}"),
+            Stop::External(name) => format!("goes to {name} behind the kernel"),
+            Stop::Foreign(address) => format!("goes to {address:X}h behind the kernel"),
+            _ => "does not come back from the kernel".to_owned(),
         },
-        [one] => format!("its caller's arguments are not where {} has them", one.way.name()),
-        [] => "in some environments it does not enter the kernel".to_owned(),
-        _ => format!("it enters the kernel more than once: {}", numbers.join(", ")),
+        [one] => format!("enters the kernel by {} with arguments of its own", one.way.name()),
+        [] => "does not enter the kernel in every environment".to_owned(),
+        _ => format!("enters the kernel more than once: {}", numbers.join(", ")),
     }
 }

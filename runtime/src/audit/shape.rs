@@ -2,7 +2,7 @@
 //! shapes that are known.
 
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
-use ntgate_gen::{Arch, Encoding, Shape, read_list, stub};
+use ntgate_gen::{Arch, Encoding, Shape, Stub, read_list, stub};
 
 /// A shape: its name and its instructions.
 struct Known {
@@ -77,7 +77,7 @@ impl Shapes {
         {
             let body = |shape: &Shape| Known {
                 name: shape.name(),
-                instructions: normal(&stub::build(*shape, service, Encoding::Msvc).instructions),
+                instructions: generated(&stub::build(*shape, service, Encoding::Msvc)),
             };
             known.extend(Shape::of(arch).iter().map(body));
         }
@@ -103,6 +103,21 @@ impl Shapes {
 fn decode(arch: Arch, code: &[u8]) -> Vec<Instruction> {
     let bits = if arch == Arch::I386 { 32 } else { 64 };
     Decoder::with_ip(bits, code, 0, DecoderOptions::NONE).iter().take(LONGEST).collect()
+}
+
+/// The instructions of a stub that is not linked yet: what refers to a symbol goes outside.
+fn generated(stub: &Stub) -> Vec<String> {
+    // A decoded instruction has what its text depends on; one that was made has not all of it.
+    let code = stub.encode().map(|code| code.bytes).unwrap_or_default();
+    let mut instructions = decode(stub.arch, &code);
+    for relocation in &stub.relocations {
+        if let Some(instruction) = instructions.get_mut(relocation.instruction)
+            && is_near(instruction)
+        {
+            instruction.set_near_branch64(u64::MAX);
+        }
+    }
+    normal(&instructions)
 }
 
 /// Instructions as text without numbers, distances and addresses of an image's own.
@@ -147,4 +162,18 @@ fn is_shared_page(value: u32) -> bool {
 /// The bytes of the instruction that some code begins with; 1 if it is none.
 pub(super) fn length(arch: Arch, code: &[u8]) -> usize {
     decode(arch, &code[..code.len().min(15)]).first().map_or(1, Instruction::len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_linked_stub_has_the_instructions_of_the_generated_one() {
+        let code = [0xB8, 0, 0, 0, 0, 0x8D, 0x54, 0x24, 4, 0x9C, 0x6A, 8, 0xE8, 0, 0, 0x10, 0, 0xC2, 0x18, 0];
+        let shapes = Shapes::of(Arch::I386);
+        let zw = shapes.known.iter().find(|known| known.name == "zw").expect("it is known");
+        assert_eq!(normal(&decode(Arch::I386, &code)), zw.instructions);
+        assert_eq!(shapes.recognise(&code), Some(Recognised { name: "zw", length: code.len() }));
+    }
 }

@@ -14,6 +14,7 @@ pub(super) fn finish(arch: Arch, kind: Kind, mut exports: Vec<Export>) -> Audit 
     exports.sort_by(|a, b| {
         (a.rva.is_none(), &a.member, a.rva, &a.name).cmp(&(b.rva.is_none(), &b.member, b.rva, &b.name))
     });
+    name_wrapped(&mut exports);
     let mut findings = Vec::new();
     let mut numbers: BTreeMap<u32, Vec<&Export>> = BTreeMap::new();
     for export in exports.iter().filter(|export| export.class == Class::Service) {
@@ -34,6 +35,20 @@ pub(super) fn finish(arch: Arch, kind: Kind, mut exports: Vec<Export>) -> Audit 
     }
     findings.extend(twins(&exports));
     Audit { arch, kind, exports, findings }
+}
+
+/// Says which service's number a wrapper has.
+fn name_wrapped(exports: &mut [Export]) {
+    let services: HashMap<u32, String> = exports
+        .iter()
+        .filter(|export| export.class == Class::Service)
+        .filter_map(|export| Some((export.number?, export.name.clone())))
+        .collect();
+    for export in exports.iter_mut().filter(|export| export.class == Class::Wrapper) {
+        if let Some(name) = export.number.and_then(|number| services.get(&number)) {
+            export.notes.push(format!("the number is that of {name}"));
+        }
+    }
 }
 
 /// Notes that say that a service is not as it should be.

@@ -49,8 +49,13 @@ fn one(image: Result<Image<'_>, AuditError>) -> Result<Input<'_>, AuditError> {
 /// What a file seems to be that is none of those.
 fn describe(bytes: &[u8]) -> String {
     let start = &bytes[..bytes.len().min(512)];
-    let is_text = std::str::from_utf8(start).is_ok_and(|text| !text.contains('\0'))
-        || std::str::from_utf8(start).is_err_and(|error| error.error_len().is_none() && error.valid_up_to() > 400);
+    // A character may be cut in two at the end.
+    let text = match std::str::from_utf8(start) {
+        Ok(text) => Some(text),
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&start[..error.valid_up_to()]).ok(),
+        Err(_) => None,
+    };
+    let is_text = text.is_some_and(|text| !text.chars().any(|c| c.is_control() && !c.is_ascii_whitespace()));
     match start {
         [] => "an empty file".to_owned(),
         [b'M', b'Z', ..] => "an MZ executable without a PE header, or with a damaged one".to_owned(),
@@ -103,6 +108,14 @@ fn undecorated(name: &str, arch: Arch) -> (&str, Option<u32>) {
     }
 }
 
+/// An export of a DLL: some linkers keep `@n`, and with it the underscore; without it that is of the name.
+fn undecorated_export(name: &str, arch: Arch) -> (&str, Option<u32>) {
+    match undecorated(name, arch) {
+        (plain, Some(bytes)) => (plain, Some(bytes)),
+        _ => (name, None),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +133,8 @@ mod tests {
             assert_eq!(undecorated(name, Arch::I386), (plain, bytes));
         }
         assert_eq!(undecorated("_NtClose@4", Arch::Amd64), ("_NtClose@4", None));
+        assert_eq!(undecorated_export("NtClose@4", Arch::I386), ("NtClose", Some(4)));
+        assert_eq!(undecorated_export("_stricmp", Arch::I386), ("_stricmp", None));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::super::guest::{Access, WINE_DISPATCHER, WINE_UNIX_CALL};
 use super::super::image::{
     EXTERNAL, Image, Kind, Patch, Piece, Symbol, Target, externals_at, fits, other_base, room_behind,
 };
-use super::{Externals, MOST_BYTES, printable, undecorated};
+use super::{Externals, MOST_BYTES, printable, undecorated, undecorated_export};
 
 /// Windows loads no image with more.
 const MOST_SECTIONS: usize = 96;
@@ -253,10 +253,9 @@ impl<'a, Pe: ImageNtHeaders> Reader<'a, Pe> {
             };
             let ordinal = u32::from(table.ordinal_base()) + index;
             let found = names.remove(&index).unwrap_or_else(|| vec![format!("#{ordinal}")]);
-            symbols.extend(found.into_iter().map(|name| Symbol {
-                name,
-                decorated_bytes: None,
-                target: target.clone(),
+            symbols.extend(found.iter().map(|name| {
+                let (plain, decorated_bytes) = undecorated_export(name, self.arch);
+                Symbol { name: plain.to_owned(), decorated_bytes, target: target.clone() }
             }));
         }
         if symbols.is_empty() {

@@ -115,21 +115,26 @@ const MOST_CROSSINGS: usize = 4;
 /// Instructions whose places are kept.
 const TRACE: usize = 64;
 
-/// The lowest value that nobody has set, and the distance to the end of them.
-const POISON: (u32, u32) = (0xA000_0000, 0x1000_0000);
-/// What is above that in 64-bit code: an address of no image's.
+/// Values that nobody has set, as far as their lower 32 bits go: no image is there.
+const POISON: std::ops::Range<u32> = 0x9000_0000..0xB000_0000;
+/// What is above them in 64-bit code, for the first seed.
 const POISON_HIGH: u64 = 0x5A5A_0000_0000;
+/// What another seed changes: something in every byte.
+const OTHER_SEED: u64 = 0x2525_3A5A_5A5A;
 
-/// A value that nobody has set. Neither small nor an address of anything.
+/// A value that nobody has set. Neither small nor an address of anything. `seed` is 0 or 1.
 fn poison(seed: u32, index: u64, arch: Arch) -> u64 {
-    let low = u64::from(POISON.0 | (seed & 0xFF) << 20 | (index as u32 & 0xFFF) << 5 | 0x11);
-    if arch == Arch::I386 { low } else { POISON_HIGH | low }
+    // Values of different places are different: the factor is odd.
+    let low = 0xA000_0000 | index.wrapping_mul(0x00D_3C57) & 0x0FFF_FFFF;
+    let value = (POISON_HIGH | low) ^ OTHER_SEED * u64::from(seed);
+    if arch == Arch::I386 { value & 0xFFFF_FFFF } else { value }
 }
 
 /// Whether an address is such a value, or not far from one.
 fn is_poison(address: u64, arch: Arch) -> bool {
-    let high = if arch == Arch::I386 { 0 } else { POISON_HIGH };
-    address & !0xFFFF_FFFF == high && (address as u32).wrapping_sub(POISON.0) < POISON.1
+    let is_high =
+        arch == Arch::I386 || [0, 1].iter().any(|seed| address >> 32 == (POISON_HIGH ^ OTHER_SEED * seed) >> 32);
+    is_high && address >> 48 == 0 && POISON.contains(&(address as u32))
 }
 
 /// The state of a run.
