@@ -170,11 +170,24 @@ fn text(args: &Args, files: &[Audited]) -> Result<String, Failure> {
             style.color = output::stdout_has_color();
             report::table(files, style)
         }
-        FormatArg::List => files.iter().map(list).collect::<Result<_, _>>()?,
+        FormatArg::List => {
+            let text = files.iter().map(list).collect::<Result<_, _>>()?;
+            files.iter().for_each(warn_of_left_out);
+            text
+        }
         FormatArg::Csv => report::csv(files),
         FormatArg::Json => report::json(files),
         FormatArg::Sarif => report::sarif(files),
     })
+}
+
+/// A list has no room for everything.
+fn warn_of_left_out(file: &Audited) {
+    let names = report::left_out(&file.audit);
+    if !names.is_empty() {
+        let path = &file.path;
+        output::complain(&format!("ntgate: warning: {path}: not in the list: {}\n", names.join(", ")));
+    }
 }
 
 /// Only for several files, and only where somebody waits.

@@ -6,7 +6,7 @@ use ntgate_gen::emit::{Error, Format, Options, emit};
 use ntgate_gen::model::limits;
 use ntgate_gen::{Diagnostics, read_list};
 
-use super::super::Audit;
+use super::super::{Audit, Class, Export};
 use super::against::distinct;
 
 /// Why an audit is no list.
@@ -47,6 +47,21 @@ impl fmt::Display for ListError {
 }
 
 impl std::error::Error for ListError {}
+
+/// The names that [`list`] leaves out though they are services, or were before something was put into their place: those
+/// that do not begin with `Nt`, those whose number another has, and hooked ones.
+#[must_use]
+pub fn left_out(audit: &Audit) -> Vec<&str> {
+    let found = distinct(audit);
+    let is_listed =
+        |export: &Export| found.iter().any(|(_, name, of)| std::ptr::eq(*of, export) && name.starts_with("Nt"));
+    let is_gone = |export: &&Export| match export.class {
+        Class::Service => !is_listed(export),
+        Class::Hooked => true,
+        _ => false,
+    };
+    audit.exports.iter().filter(is_gone).map(|export| export.name.as_str()).collect()
+}
 
 /// The services as a list. Those whose name does not begin with `Nt` (of kernel stubs `Zw`) cannot be in one.
 ///

@@ -10,7 +10,7 @@ mod table;
 pub use against::{Against, against, services};
 pub use csv::csv;
 pub use json::json;
-pub use list::{ListError, list};
+pub use list::{ListError, left_out, list};
 pub use sarif::sarif;
 pub use table::{Style, table};
 
