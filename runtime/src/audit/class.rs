@@ -73,6 +73,8 @@ pub(super) struct Judgement {
     /// `zw-reactos`: argument bytes that it tells the kernel.
     pub(super) told_bytes: Option<u32>,
     pub(super) entries: Vec<Entry>,
+    /// What a service should not do.
+    pub(super) faults: Vec<String>,
     pub(super) notes: Vec<String>,
 }
 
@@ -104,6 +106,7 @@ pub(super) fn judge(trial: &Trial) -> Judgement {
         ret_bytes: None,
         told_bytes: None,
         entries: entries(&runs),
+        faults: Vec::new(),
         notes: Vec::new(),
     };
     if runs.iter().all(|run| run.crossings.is_empty()) {
@@ -139,19 +142,19 @@ fn agree(runs: &[&Run], judgement: &mut Judgement) {
     }
     let popped = runs.first().map_or(0, |run| run.popped);
     if runs.iter().any(|run| run.popped != popped) {
-        judgement.notes.push("its ways back take different numbers of bytes off the stack".to_owned());
+        judgement.faults.push("its ways back take different numbers of bytes off the stack".to_owned());
     }
     match u32::try_from(popped) {
         Ok(bytes) => judgement.ret_bytes = Some(bytes),
-        Err(_) => judgement.notes.push(format!("it leaves {} bytes on the stack", -popped)),
+        Err(_) => judgement.faults.push(format!("it leaves {} bytes on the stack", -popped)),
     }
     let lost = runs.iter().flat_map(|run| &run.lost).copied().collect::<std::collections::BTreeSet<_>>();
     if !lost.is_empty() {
         let names = lost.into_iter().collect::<Vec<_>>().join(", ");
-        judgement.notes.push(format!("it does not keep {names}"));
+        judgement.faults.push(format!("it does not keep {names}"));
     }
     if runs.iter().any(|run| !run.keeps_status) {
-        judgement.notes.push("it does not return what the kernel does".to_owned());
+        judgement.faults.push("it does not return what the kernel does".to_owned());
     }
     if first.way == Way::Wow64 && first.eax >> 16 != 0 {
         judgement.notes.push(format!("turbo thunk {}", first.eax >> 16 & 0xFFFF));

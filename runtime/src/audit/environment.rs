@@ -5,7 +5,7 @@
 use ntgate_gen::Arch;
 use ntgate_gen::stub::{Encoding, system_calls};
 
-use super::guest::{PEB, ROUTINES, SHARED, SHARED_NEXT, TEB, USER_64, WINE_DISPATCHER, WOW64};
+use super::guest::{PEB, ROUTINES, SHARED, SHARED_NEXT, TEB, USER_64, VARIABLES, WINE_DISPATCHER, WOW64};
 
 /// KiFastSystemCall and KiFastSystemCallRet behind it; KiIntSystemCall.
 pub(super) const FAST_CALL: u64 = ROUTINES;
@@ -13,8 +13,9 @@ pub(super) const FAST_CALL_RET: u64 = ROUTINES + 4;
 pub(super) const INT_CALL: u64 = ROUTINES + 0x10;
 /// What `fs:[C0h]` and Wow64Transition lead to: the far jump into 64-bit code.
 pub(super) const WOW64_TRANSITION: u64 = ROUTINES + 0x40;
-/// A variable that holds the address of that: what an import of Wow64Transition is bound to.
-pub(super) const WOW64_VARIABLE: u64 = ROUTINES + 0x80;
+/// ntdll's Wow64Transition as other DLLs import it: a variable that holds the address of that. Who calls through the import
+/// as if it were a function finds the jump there.
+pub(super) const WOW64_VARIABLE: u64 = VARIABLES;
 
 /// What can be one way or another.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -73,7 +74,9 @@ fn quad(value: u64) -> Vec<u8> {
 }
 
 /// The fields, by name of structure and offset in ReactOS's headers and Wine's `server_protocol` of shared data.
-const FIELDS: [Field; 12] = [
+const FIELDS: [Field; 14] = [
+    constant(WOW64_VARIABLE, "ntdll's Wow64Transition", Some(Arch::I386), |_, _| dword(WOW64_TRANSITION)),
+    Field { is_code: true, ..constant(WOW64_VARIABLE, "ntdll's Wow64Transition", Some(Arch::I386), |_, _| far_jump()) },
     Field {
         address: SHARED + 0x300,
         name: "SharedUserData+300h (SystemCall)",
@@ -128,7 +131,7 @@ pub(super) enum Found {
 
 /// Whether an address is in a page of fields.
 pub(super) fn has(address: u64) -> bool {
-    (TEB..SHARED_NEXT + 0x1000).contains(&address)
+    (VARIABLES..SHARED_NEXT + 0x1000).contains(&address)
 }
 
 /// What `size` bytes at an address are; `answer` tells what is asked for on the way. `is_fetch`: they are executed.
@@ -161,7 +164,8 @@ fn place(address: u64) -> String {
     let (name, base) = match address {
         SHARED.. => ("SharedUserData", SHARED),
         PEB.. => ("PEB", PEB),
-        _ => ("TEB", TEB),
+        TEB.. => ("TEB", TEB),
+        _ => ("ntdll's variables", VARIABLES),
     };
     format!("{name}+{:X}h", address - base)
 }
@@ -170,6 +174,14 @@ fn place(address: u64) -> String {
 fn routine(index: usize) -> Vec<u8> {
     let routines = system_calls(Arch::I386, Encoding::Msvc);
     routines.get(index).and_then(|routine| routine.code.encode().ok()).map_or_else(Vec::new, |code| code.bytes)
+}
+
+/// `jmp far 33h:WOW64`
+fn far_jump() -> Vec<u8> {
+    let mut jump = vec![0xEA];
+    jump.extend((WOW64 as u32).to_le_bytes());
+    jump.extend(USER_64.to_le_bytes());
+    jump
 }
 
 /// The page of routines, from [`ROUTINES`] on.
@@ -182,12 +194,7 @@ pub(super) fn routines() -> Vec<u8> {
     };
     put(FAST_CALL, &routine(0));
     put(INT_CALL, &routine(1));
-    // jmp far 33h:WOW64
-    let mut jump = vec![0xEA];
-    jump.extend((WOW64 as u32).to_le_bytes());
-    jump.extend(USER_64.to_le_bytes());
-    put(WOW64_TRANSITION, &jump);
-    put(WOW64_VARIABLE, &WOW64_TRANSITION.to_le_bytes());
+    put(WOW64_TRANSITION, &far_jump());
     page
 }
 

@@ -44,6 +44,8 @@ pub struct Export {
     pub bytes: Vec<u8>,
     /// What was patched, if it is hooked.
     pub hook: Option<Hook>,
+    /// What a service should not do, and does.
+    pub faults: Vec<String>,
     /// What else was seen.
     pub notes: Vec<String>,
 }
@@ -86,7 +88,13 @@ fn push_group(exports: &mut Vec<Export>, first: Export, symbols: &[&Symbol]) {
     let others: Vec<Export> = symbols
         .iter()
         .filter(alias)
-        .map(|symbol| Export { name: symbol.name.clone(), class: class.clone(), notes: Vec::new(), ..first.clone() })
+        .map(|symbol| Export {
+            name: symbol.name.clone(),
+            class: class.clone(),
+            faults: Vec::new(),
+            notes: Vec::new(),
+            ..first.clone()
+        })
         .collect();
     exports.push(Export { twin, ..first });
     exports.extend(others);
@@ -112,6 +120,7 @@ pub(super) fn forwarded(symbol: &Symbol) -> Export {
         file_offset: None,
         bytes: Vec::new(),
         hook: None,
+        faults: Vec::new(),
         notes,
     }
 }
@@ -132,7 +141,6 @@ fn export(
     let shape = if is_service { shapes.recognise(&code) } else { None };
     let length = shape.as_ref().map_or_else(|| executed(image, &code, rva, runs), |shape| shape.length);
     code.truncate(length);
-    let mut notes = judgement.notes.clone();
     let mut export = Export {
         number: judgement.number,
         ret_bytes: judgement.ret_bytes,
@@ -142,17 +150,18 @@ fn export(
         file_offset: image.file_offset(rva),
         bytes: code,
         class: judgement.class.clone(),
+        faults: judgement.faults.clone(),
+        notes: judgement.notes.clone(),
         ..forwarded(symbol)
     };
     if is_service {
-        export.args = arguments(image, &symbol.name, judgement, &mut notes);
+        export.args = arguments(image, judgement, &mut export);
         if let (Some(decorated), Some(bytes)) = (symbol.decorated_bytes, judgement.ret_bytes)
             && decorated != bytes
         {
-            notes.push(format!("its symbol says @{decorated}, and it takes {bytes} bytes off the stack"));
+            export.faults.push(format!("its symbol says @{decorated}, and it takes {bytes} bytes off the stack"));
         }
     }
-    export.notes = notes;
     export
 }
 
@@ -166,7 +175,7 @@ fn shape_name(name: &'static str, entries: &[Entry]) -> &'static str {
 }
 
 /// Argument slots, as far as the file tells them.
-fn arguments(image: &Image<'_>, name: &str, judgement: &Judgement, notes: &mut Vec<String>) -> Option<u8> {
+fn arguments(image: &Image<'_>, judgement: &Judgement, export: &mut Export) -> Option<u8> {
     let word = image.arch.word_bytes();
     let row = judgement.number.map(|number| number as usize % 0x1000);
     let in_table = row.and_then(|row| image.argument_bytes.get(row)).map(|bytes| u32::from(*bytes));
@@ -174,20 +183,22 @@ fn arguments(image: &Image<'_>, name: &str, judgement: &Judgement, notes: &mut V
     if image.arch == Arch::I386 {
         let bytes = judgement.ret_bytes?;
         // Services of another name may be C functions, whose caller takes the arguments off the stack.
-        if bytes == 0 && !is_service_name(name) && in_table.is_some_and(|table| table != 0) {
-            notes.push("its caller takes the arguments off the stack (cdecl)".to_owned());
+        if bytes == 0 && !is_service_name(&export.name) && in_table.is_some_and(|table| table != 0) {
+            export.notes.push("its caller takes the arguments off the stack (cdecl)".to_owned());
             return in_table.and_then(slots);
         }
         if let Some(table) = in_table.filter(|table| *table != bytes) {
-            notes.push(format!("the file's own table says {table} argument bytes, and it takes {bytes} off the stack"));
+            export
+                .faults
+                .push(format!("the file\'s own table says {table} argument bytes, and it takes {bytes} off the stack"));
         }
         if slots(bytes).is_none() {
-            notes.push(format!("it takes {bytes} bytes off the stack: no whole number of arguments"));
+            export.faults.push(format!("it takes {bytes} bytes off the stack: no whole number of arguments"));
         }
         return slots(bytes);
     }
     if let Some(bytes) = judgement.ret_bytes.filter(|bytes| *bytes != 0) {
-        notes.push(format!("it takes {bytes} bytes off the stack; on amd64 that is its caller's"));
+        export.faults.push(format!("it takes {bytes} bytes off the stack; on amd64 that is its caller's"));
     }
     slots(in_table.or(judgement.told_bytes)?)
 }

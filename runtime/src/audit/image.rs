@@ -245,7 +245,7 @@ impl<'a> Image<'a> {
         ((inside as usize) < piece.bytes.len()).then_some(piece.offset + u64::from(inside))
     }
 
-    /// The end of the last of the consecutive executable bytes at a place, no further than `most`.
+    /// Bytes of code from a place on, to the end of its piece and no more than `most`; none if it is not executable.
     pub(super) fn code_bytes(&self, rva: u32, most: u32) -> Vec<u8> {
         let end = self.pieces(rva, rva.saturating_add(1)).filter(|piece| piece.access.execute).map(Piece::end).max();
         let size = end.map_or(0, |end| (end - rva).min(most));

@@ -21,8 +21,8 @@ pub(super) fn finish(arch: Arch, kind: Kind, mut exports: Vec<Export>) -> Audit 
         if let Some(number) = export.number {
             numbers.entry(number).or_default().push(export);
         }
-        for note in export.notes.iter().filter(|note| is_wrong(note)) {
-            findings.push(Finding { name: export.name.clone(), text: note.clone() });
+        for fault in &export.faults {
+            findings.push(Finding { name: export.name.clone(), text: fault.clone() });
         }
     }
     for (number, with) in &numbers {
@@ -49,14 +49,6 @@ fn name_wrapped(exports: &mut [Export]) {
             export.notes.push(format!("the number is that of {name}"));
         }
     }
-}
-
-/// Notes that say that a service is not as it should be.
-fn is_wrong(note: &str) -> bool {
-    note.starts_with("it ")
-        || note.starts_with("its ways")
-        || note.starts_with("its symbol")
-        || note.starts_with("the file's own table")
 }
 
 /// Nt and Zw names that have stubs of their own, and different ones.

@@ -160,6 +160,20 @@ fn exports_of_other_dlls_leave_the_image() {
 }
 
 #[test]
+fn calls_through_imports_leave_the_image() {
+    let mut dll = Dll::new(Arch::I386);
+    let field = dll.import("ntdll.dll", "RtlAllocateHeap");
+    let code = [&[0xFF, 0x25][..], &(dll.base as u32 + field).to_le_bytes()].concat();
+    dll.add("HeapAlloc", &code);
+    let audit = audited(&dll.bytes());
+    let export = export(&audit, "HeapAlloc");
+    assert_eq!(
+        (&export.class, export.notes.as_slice()),
+        (&Class::LeavesImage, &["goes to ntdll.dll!RtlAllocateHeap".to_owned()][..])
+    );
+}
+
+#[test]
 fn memory_is_put_back_between_exports() {
     // Each adds one to a variable, and has it as its number.
     let mut dll = Dll::new(Arch::I386);

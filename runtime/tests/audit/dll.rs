@@ -17,6 +17,8 @@ pub(crate) struct Dll {
     text: Vec<u8>,
     data: Vec<u8>,
     exports: Vec<(String, Place)>,
+    /// The import directory.
+    imports: u32,
 }
 
 #[derive(Clone)]
@@ -29,7 +31,7 @@ impl Dll {
     pub(crate) fn new(arch: Arch) -> Self {
         let base = if arch == Arch::I386 { 0x7C80_0000 } else { 0x7FF8_0000_0000 };
         // A function that nobody would take for a stub, so that no export is at the very beginning.
-        Self { arch, base, text: vec![0xCC; 16], data: vec![0; 0x100], exports: Vec::new() }
+        Self { arch, base, text: vec![0xCC; 16], data: vec![0; 0x100], exports: Vec::new(), imports: 0 }
     }
 
     /// Adds code, at the next multiple of 16, under a name. Where it is.
@@ -60,6 +62,20 @@ impl Dll {
         let rva = DATA + self.data.len() as u32;
         self.data.extend_from_slice(bytes);
         rva
+    }
+
+    /// Imports a name, the only one. Where its address will be.
+    pub(crate) fn import(&mut self, dll: &str, name: &str) -> u32 {
+        let word = self.arch.word_bytes() as usize;
+        let name = self.data(&[&[0, 0], name.as_bytes(), &[0]].concat());
+        let dll = self.data(&[dll.as_bytes(), &[0]].concat());
+        let mut thunks = u64::from(name).to_le_bytes()[..word].to_vec();
+        thunks.resize(2 * word, 0);
+        let [lookup, addresses] = [self.data(&thunks), self.data(&thunks)];
+        let directory: Vec<u8> = [lookup, 0, 0, dll, addresses].iter().flat_map(|field| field.to_le_bytes()).collect();
+        self.imports = self.data(&directory);
+        self.data(&[0; 20]);
+        addresses
     }
 
     /// The export section: directory, addresses, names, ordinals, texts.
@@ -135,7 +151,8 @@ impl Dll {
         file.extend(16_u32.to_le_bytes());
         file.extend(EXPORTS.to_le_bytes());
         file.extend(exports.to_le_bytes());
-        file.extend([0; 8 * 15]);
+        file.extend(self.imports.to_le_bytes());
+        file.extend([0; 4 + 8 * 14]);
         let exports_size = end - EXPORTS;
         for (name, rva, size, flags) in [
             (b".text\0\0\0", TEXT, DATA - TEXT, 0x6000_0020_u32),

@@ -57,6 +57,10 @@ fn comes_back(services: &ServiceList, shape: Shape, form: Format, kind: Kind) {
     assert_eq!(audit.services().count(), services.services().count(), "{what}");
     for service in audit.services() {
         assert_eq!(service.shape.as_deref(), Some(shape.name()), "{what} {}", service.name);
+        let at = service.file_offset.expect("the file has it") as usize;
+        let in_file = &bytes[at..at + service.bytes.len()];
+        // Relocations are not in the file.
+        assert!(shape.is_kernel() || in_file == service.bytes, "{what} {}: {in_file:02x?}", service.name);
     }
     if arch == Arch::Amd64 {
         audit.fill_counts(&known);

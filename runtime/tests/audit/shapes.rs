@@ -107,6 +107,18 @@ fn stubs_of_windows_10_call_a_routine_of_ntdll() {
     });
     check(&dll, &Seen { number: 0x98, ret: 0x24, ways: &["wow64 esp+8"], shape: Some("wow64-call") });
 
+    // win32u imports the variable; through it either way.
+    for through in ["FF25", "8B15"] {
+        let dll = called(|dll| {
+            let field = dll.import("ntdll.dll", "Wow64Transition");
+            let mut code = [bytes(through), (dll.base as u32 + field).to_le_bytes().to_vec()].concat();
+            // mov edx,[field]; jmp [edx]
+            code.extend(if through == "8B15" { bytes("FF22") } else { Vec::new() });
+            code
+        });
+        check(&dll, &Seen { number: 0x98, ret: 0x24, ways: &["wow64 esp+8"], shape: Some("wow64-call") });
+    }
+
     // The first ones ask the PEB, and have an interrupt too.
     let first = "648B1530000000 8B9254020000 F7C202000000 7403 CD2E C3 EA00000060 3300";
     let audit = audited(&called(|_| bytes(first)).bytes());

@@ -10,7 +10,7 @@ use space::{Space, write};
 pub(crate) use monitor::selector::{KERNEL_32, KERNEL_64, KERNEL_DATA, USER_32, USER_64, USER_DATA};
 pub(crate) use space::{
     Access, Exhausted, PAGE, PEB, RESERVED, RETURN, ROUTINES, SHARED, SHARED_NEXT, STACK, STACK_POINTER, TEB,
-    WINE_DISPATCHER, WINE_UNIX_CALL, WOW64,
+    VARIABLES, WINE_DISPATCHER, WINE_UNIX_CALL, WOW64,
 };
 
 /// Physical memory: the monitor's and 14 MiB of pages. Only what is touched takes memory of the host.

@@ -4,7 +4,7 @@
 //! 7FFB0000h  stack, 64 KiB; a call begins at its middle
 //! 7FFC0000h  ntdll's routines that the shared page points to, and the way of WoW64
 //! 7FFD0000h  places that nothing is behind: to get there says something
-//! 7FFDE000h  TEB      7FFDF000h  PEB
+//! 7FFDD000h  variables of ntdll    7FFDE000h  TEB    7FFDF000h  PEB
 //! 7FFE0000h  SharedUserData    7FFE1000h  Wine's pointer
 //! ```
 
@@ -39,6 +39,9 @@ pub(crate) const WINE_UNIX_CALL: u64 = 0x7FFD_2000;
 
 /// Where WoW64 goes on in 64-bit code.
 pub(crate) const WOW64: u64 = 0x7FFD_3000;
+
+/// Variables of ntdll that other DLLs import.
+pub(crate) const VARIABLES: u64 = 0x7FFD_D000;
 
 /// The thread environment block.
 pub(crate) const TEB: u64 = 0x7FFD_E000;

@@ -44,7 +44,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Arch, Members<'_>), AuditError> {
             }
             _ => continue,
         };
-        match objects::read(data, kind) {
+        match objects::read(data, kind, member.file_range().0) {
             Ok(image) => {
                 same(&mut arch, image.arch)?;
                 members.push((name, Member::Object(Box::new(image))));

@@ -35,8 +35,8 @@ pub(super) fn read(bytes: &[u8], mapped: bool) -> Result<Input<'_>, AuditError> 
     }
     match kind {
         Some(FileKind::Pe32 | FileKind::Pe64) => one(pe::read(bytes, Kind::Pe)),
-        Some(FileKind::Coff | FileKind::CoffBig) => one(objects::read(bytes, Kind::Coff)),
-        Some(FileKind::Elf32 | FileKind::Elf64) => one(objects::read(bytes, Kind::Elf)),
+        Some(FileKind::Coff | FileKind::CoffBig) => one(objects::read(bytes, Kind::Coff, 0)),
+        Some(FileKind::Elf32 | FileKind::Elf64) => one(objects::read(bytes, Kind::Elf, 0)),
         Some(FileKind::Archive) => archive::read(bytes).map(|(arch, members)| Input::Many(arch, members)),
         _ => Err(AuditError::not(describe(bytes))),
     }

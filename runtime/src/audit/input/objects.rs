@@ -11,8 +11,8 @@ use super::super::guest::{Access, PAGE};
 use super::super::image::{EXTERNAL, Image, Kind, Patch, Piece, Symbol, Target, externals_at, other_base};
 use super::{Externals, MOST_BYTES, printable, undecorated};
 
-/// Reads an object.
-pub(super) fn read(bytes: &[u8], kind: Kind) -> Result<Image<'_>, AuditError> {
+/// Reads an object, which begins at an offset of a file.
+pub(super) fn read(bytes: &[u8], kind: Kind, at: u64) -> Result<Image<'_>, AuditError> {
     let file = File::parse(bytes).map_err(|error| AuditError::damaged(kind, error.to_string()))?;
     let arch = match file.architecture() {
         Architecture::I386 => Arch::I386,
@@ -27,13 +27,15 @@ pub(super) fn read(bytes: &[u8], kind: Kind) -> Result<Image<'_>, AuditError> {
         };
         return Err(AuditError::not(what));
     }
-    Reader { file, kind, arch, places: Vec::new(), externals: Externals::default() }.image()
+    Reader { file, kind, arch, at, places: Vec::new(), externals: Externals::default() }.image()
 }
 
 struct Reader<'a> {
     file: File<'a>,
     kind: Kind,
     arch: Arch,
+    /// Where the object begins in its file.
+    at: u64,
     /// Where each section is laid.
     places: Vec<(SectionIndex, u32)>,
     externals: Externals,
@@ -76,7 +78,7 @@ impl<'a> Reader<'a> {
             if next + size > MOST_BYTES {
                 return Err(self.damaged(format!("its sections take more than {MOST_BYTES:#x} bytes")));
             }
-            let offset = section.file_range().map_or(0, |(offset, _)| offset);
+            let offset = section.file_range().map_or(0, |(offset, _)| self.at + offset);
             self.places.push((section.index(), next as u32));
             pieces.push(Piece {
                 rva: next as u32,
@@ -123,7 +125,7 @@ impl<'a> Reader<'a> {
             let found: Vec<(u64, Relocation)> = section.relocations().collect();
             for (offset, relocation) in found {
                 let patch = self.patch(base, size, place, bytes, offset, &relocation);
-                patches.push(patch.map_err(|what| {
+                patches.extend(patch.map_err(|what| {
                     AuditError::damaged(self.kind, format!("the relocation at {name}+{offset:#x} {what}"))
                 })?);
             }
@@ -139,12 +141,13 @@ impl<'a> Reader<'a> {
         bytes: &[u8],
         offset: u64,
         relocation: &Relocation,
-    ) -> Result<Patch, &'static str> {
+    ) -> Result<Option<Patch>, &'static str> {
         const OUTSIDE: &str = "is not in its section";
         let width = match relocation.size() {
             32 => 4,
             64 => 8,
-            _ => return Err("is of a kind that is not known here"),
+            // Of a kind of which the loader need not know more: bits of debugging information, and the like.
+            _ => return Ok(None),
         };
         let start = usize::try_from(offset).map_err(|_| OUTSIDE)?;
         let field = start.checked_add(width).and_then(|end| bytes.get(start..end)).ok_or(OUTSIDE)?;
@@ -162,9 +165,13 @@ impl<'a> Reader<'a> {
             RelocationKind::Relative | RelocationKind::PltRelative => target.wrapping_sub(base + u64::from(rva)),
             RelocationKind::ImageOffset => target.wrapping_sub(base),
             RelocationKind::SectionOffset | RelocationKind::SectionIndex => 0,
-            _ => return Err("is of a kind that is not known here"),
+            // Tables that a linker makes, threads' own memory: who goes there is told so.
+            _ => {
+                let external = self.externals.index("what a linker makes of this relocation");
+                externals_at(base, size.into()) + EXTERNAL * external as u64
+            }
         };
-        Ok(Patch { rva, size: width as u8, value })
+        Ok(Some(Patch { rva, size: width as u8, value }))
     }
 
     fn target(&mut self, base: u64, size: u32, target: RelocationTarget) -> Result<u64, &'static str> {

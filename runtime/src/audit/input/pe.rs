@@ -15,7 +15,7 @@ use object::read::pe::{
     RelocationBlockIterator, optional_header_magic,
 };
 
-use super::super::environment::WOW64_TRANSITION;
+use super::super::environment::{WOW64_TRANSITION, WOW64_VARIABLE};
 use super::super::error::AuditError;
 use super::super::guest::{Access, WINE_DISPATCHER, WINE_UNIX_CALL};
 use super::super::image::{
@@ -113,7 +113,8 @@ impl<'a, Pe: ImageNtHeaders> Reader<'a, Pe> {
         self.point(&symbols, "Wow64Transition", WOW64_TRANSITION);
         let outside = externals_at(base, size.into());
         for (rva, index) in &self.imports {
-            let value = outside + EXTERNAL * *index as u64;
+            let is_transition = self.externals.names[*index].ends_with("!Wow64Transition");
+            let value = if is_transition { WOW64_VARIABLE } else { outside + EXTERNAL * *index as u64 };
             self.patches.push(Patch { rva: *rva, size: self.pointer(), value });
         }
         image.externals = self.externals.names;

@@ -63,6 +63,6 @@ fn row(path: &str, export: &Export) -> [String; 15] {
         hex(export.file_offset),
         export.bytes.len().to_string(),
         export.bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
-        export.notes.join("; "),
+        [export.faults.as_slice(), &export.notes].concat().join("; "),
     ]
 }

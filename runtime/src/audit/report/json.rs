@@ -55,7 +55,7 @@ struct ExportJson<'a> {
     bytes: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     hook: Option<HookJson<'a>>,
-    notes: &'a [String],
+    notes: Vec<&'a String>,
 }
 
 #[derive(Serialize)]
@@ -168,7 +168,7 @@ fn export(export: &Export) -> ExportJson<'_> {
         length: export.bytes.len(),
         bytes: export.bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
         hook: export.hook.as_ref().map(hook),
-        notes: &export.notes,
+        notes: export.faults.iter().chain(&export.notes).collect(),
     }
 }
 
