@@ -140,10 +140,20 @@ fn audit_all(args: &Args, counts: Option<&Services>) -> Vec<Result<Audited, Fail
     let results = match args.files.as_slice() {
         // The threads of a pool take time to start that one file does not need.
         [path] => vec![one(path)],
+        // Each is in memory as a whole.
+        files if size(files) > MOST_AT_ONCE => files.iter().map(one).collect(),
         files => files.par_iter().map(one).collect(),
     };
     bar.finish_and_clear();
     results
+}
+
+/// The most bytes of files that are read at once.
+const MOST_AT_ONCE: u64 = 512 << 20;
+
+/// Bytes of all files, as far as the directory tells.
+fn size(files: &[PathBuf]) -> u64 {
+    files.iter().filter_map(|path| std::fs::metadata(path).ok()).map(|file| file.len()).sum()
 }
 
 fn audit_one(path: &Path, options: &Options, counts: Option<&Services>) -> Result<Audited, Failure> {

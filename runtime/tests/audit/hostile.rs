@@ -123,6 +123,30 @@ fn as_many_exports_as_there_are_numbers_are_called_one_by_one() {
 }
 
 #[test]
+fn claims_that_would_take_memory_are_refused() {
+    // The names of an export directory, 200,000 of them, all the same one.
+    let mut dll = Dll::new(Arch::I386);
+    dll.add("NtA", &stub_32(1, 4));
+    let mut file = dll.bytes();
+    let count = 200_000_u32;
+    let (at, sections) = (file.len() as u32, OPTIONAL + 96 + 128);
+    file.extend((0..count).flat_map(|_| (EXPORTS + 40 + 10).to_le_bytes()));
+    file.resize(file.len() + 2 * count as usize, 0);
+    file.resize(file.len().next_multiple_of(0x1000), 0);
+    let end = file.len() as u32;
+    let mut put = |at: usize, value: u32| file[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    put(OPTIONAL + 56, end);
+    put(OPTIONAL + 100, end - EXPORTS);
+    put(sections + 80 + 8, end - EXPORTS);
+    put(sections + 80 + 16, end - EXPORTS);
+    put(EXPORTS as usize + 24, count);
+    put(EXPORTS as usize + 32, at);
+    put(EXPORTS as usize + 36, at + 4 * count);
+    let error = audit(&file, &Options::default()).expect_err("it claims too much").to_string();
+    assert_eq!(error, "a PE image, but it exports more than 131072 names");
+}
+
+#[test]
 fn code_that_does_not_end_ends() {
     for (name, arch, code) in [
         ("loop", Arch::I386, &[0xEB, 0xFE][..]),

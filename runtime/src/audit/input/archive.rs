@@ -8,7 +8,7 @@ use object::read::coff::ImportFile;
 
 use super::super::error::AuditError;
 use super::super::image::{Image, Kind, Symbol, Target};
-use super::{objects, printable, undecorated};
+use super::{MOST_MEMBERS, objects, printable, undecorated};
 
 /// An object of an archive, or what a short import says.
 pub(in crate::audit) enum Member<'a> {
@@ -30,6 +30,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Arch, Members<'_>), AuditError> {
     for member in archive.members() {
         let member = member.map_err(damaged)?;
         let name = printable(member.name());
+        if members.len() == MOST_MEMBERS {
+            return Err(AuditError::damaged(Kind::Archive, format!("it has more than {MOST_MEMBERS} objects")));
+        }
         let data = member.data(bytes).map_err(damaged)?;
         let within = |error: AuditError| AuditError::damaged(Kind::Archive, format!("its member {name} is {error}"));
         let kind = match FileKind::parse(data) {

@@ -17,6 +17,12 @@ pub(super) use archive::Member;
 /// The most bytes that an image may take: more than any system DLL has.
 pub(super) const MOST_BYTES: u64 = 256 << 20;
 
+/// The most names, objects of an archive, and fields with addresses that are taken of a file: more than any DLL or library of
+/// a system has. A file of a few megabytes can claim as many as it likes, and each takes memory.
+pub(super) const MOST_NAMES: usize = 1 << 17;
+pub(super) const MOST_MEMBERS: usize = 1 << 16;
+pub(super) const MOST_RELOCATIONS: usize = 1 << 21;
+
 /// What a file has in it.
 pub(super) enum Input<'a> {
     One(Box<Image<'a>>),

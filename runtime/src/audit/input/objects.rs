@@ -9,7 +9,7 @@ use object::{Architecture, RelocationKind};
 use super::super::error::AuditError;
 use super::super::guest::{Access, PAGE};
 use super::super::image::{EXTERNAL, Image, Kind, Patch, Piece, Symbol, Target, externals_at, other_base};
-use super::{Externals, MOST_BYTES, printable, undecorated};
+use super::{Externals, MOST_BYTES, MOST_NAMES, MOST_RELOCATIONS, printable, undecorated};
 
 /// Reads an object, which begins at an offset of a file.
 pub(super) fn read(bytes: &[u8], kind: Kind, at: u64) -> Result<Image<'_>, AuditError> {
@@ -111,6 +111,9 @@ impl<'a> Reader<'a> {
             let Some(rva) = self.symbol_rva(&symbol).filter(|_| is_code) else { continue };
             let name = printable(symbol.name_bytes().map_err(|error| self.damaged(error))?);
             let (plain, decorated_bytes) = undecorated(&name, self.arch);
+            if symbols.len() == MOST_NAMES {
+                return Err(self.damaged(format!("it has more than {MOST_NAMES} functions")));
+            }
             symbols.push(Symbol { name: plain.to_owned(), decorated_bytes, target: Target::Rva(rva) });
         }
         Ok(symbols)
@@ -122,7 +125,10 @@ impl<'a> Reader<'a> {
             let section = self.file.section_by_index(index).map_err(|error| self.damaged(error))?;
             let bytes = section.data().map_err(|error| self.damaged(error))?;
             let name = printable(section.name_bytes().unwrap_or_default());
-            let found: Vec<(u64, Relocation)> = section.relocations().collect();
+            let found: Vec<(u64, Relocation)> = section.relocations().take(MOST_RELOCATIONS + 1).collect();
+            if patches.len() + found.len() > MOST_RELOCATIONS {
+                return Err(self.damaged(format!("it has more than {MOST_RELOCATIONS} relocations")));
+            }
             for (offset, relocation) in found {
                 let patch = self.patch(base, size, place, bytes, offset, &relocation);
                 patches.extend(patch.map_err(|what| {

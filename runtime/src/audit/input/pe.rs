@@ -21,10 +21,12 @@ use super::super::guest::{Access, WINE_DISPATCHER, WINE_UNIX_CALL};
 use super::super::image::{
     EXTERNAL, Image, Kind, Patch, Piece, Symbol, Target, externals_at, fits, other_base, room_behind,
 };
-use super::{Externals, MOST_BYTES, printable, undecorated, undecorated_export};
+use super::{Externals, MOST_BYTES, MOST_NAMES, MOST_RELOCATIONS, printable, undecorated, undecorated_export};
 
 /// Windows loads no image with more.
 const MOST_SECTIONS: usize = 96;
+/// More than any DLL imports from.
+const MOST_IMPORTED_DLLS: usize = 1 << 12;
 /// More than any DLL imports.
 const MOST_IMPORTS: usize = 1 << 16;
 /// What Wine's build tools write behind the DOS header of its own DLLs, at this offset.
@@ -215,6 +217,9 @@ impl<'a, Pe: ImageNtHeaders> Reader<'a, Pe> {
                 IMAGE_REL_BASED_DIR64 => Some((place.virtual_address, 8)),
                 _ => None,
             }));
+            if places.len() > MOST_RELOCATIONS {
+                return Err(self.damaged(format!("it has more than {MOST_RELOCATIONS} relocations")));
+            }
         }
         Ok(places)
     }
@@ -231,6 +236,9 @@ impl<'a, Pe: ImageNtHeaders> Reader<'a, Pe> {
         let damaged = |error: object::Error| self.damaged(format!("in its export directory: {error}"));
         let table = ExportTable::parse(data, rva).map_err(damaged)?;
         let mut names: HashMap<u32, Vec<String>> = HashMap::new();
+        if table.name_pointers().len() > MOST_NAMES {
+            return Err(self.damaged(format!("it exports more than {MOST_NAMES} names")));
+        }
         for (pointer, index) in table.name_iter() {
             let name = table.name_from_pointer(pointer).map_err(damaged)?;
             names.entry(index.0.into()).or_default().push(printable(name));
@@ -274,7 +282,8 @@ impl<'a, Pe: ImageNtHeaders> Reader<'a, Pe> {
         let Some((data, _)) = at_rva(rva) else { return };
         let table = ImportTable::new(data, rva, rva);
         let Ok(mut descriptors) = table.descriptors() else { return };
-        while let Ok(Some(descriptor)) = descriptors.next() {
+        for _ in 0..MOST_IMPORTED_DLLS {
+            let Ok(Some(descriptor)) = descriptors.next() else { break };
             let name_at = descriptor.name.get(LE);
             let dll = at_rva(name_at).map_or_else(|| "?".to_owned(), |(bytes, _)| text(bytes));
             let first = descriptor.first_thunk.get(LE);

@@ -248,11 +248,14 @@ impl<'g, 'i, 'a> Caller<'g, 'i, 'a> {
         self.guest.map(page, &bytes, Access::WRITE)
     }
 
-    fn stack_page(&self, page: u64) -> Vec<u8> {
+    fn stack_page(&self, page: u64) -> [u8; PAGE as usize] {
         let word = self.word();
-        let slots = PAGE / word;
-        let value = |slot: u64| poison(self.call.seed, 0x100 + (page / word + slot) % 0x700, self.image.arch);
-        (0..slots).flat_map(|slot| value(slot).to_le_bytes().into_iter().take(word as usize)).collect()
+        let mut bytes = [0; PAGE as usize];
+        for (slot, field) in (page / word..).zip(bytes.chunks_exact_mut(word as usize)) {
+            let value = poison(self.call.seed, 0x100 + slot % 0x700, self.image.arch);
+            field.copy_from_slice(&value.to_le_bytes()[..word as usize]);
+        }
+        bytes
     }
 
     fn after(&mut self, event: Event) -> Result<Registers, Stop> {
