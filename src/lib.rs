@@ -93,6 +93,9 @@ mod services;
 pub use ntgate_gen;
 #[cfg(feature = "prove")]
 pub use ntgate_runtime;
+#[cfg(feature = "prove")]
+#[doc(inline)]
+pub use ntgate_runtime::audit;
 pub use ntgate_stubs_macro::{SystemServices, for_each_service, service_numbers, service_table, stubs};
 pub use services::{SystemService, SystemServices};
 

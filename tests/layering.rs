@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// A room, and what it may import of the others.
 type Room = (&'static str, &'static [&'static str]);
 
-const GEN: [Room; 11] = [
+const GEN: [Room; 12] = [
     ("model", &[]),
     ("diag", &[]),
     ("syntax", &[]),
@@ -18,10 +18,11 @@ const GEN: [Room; 11] = [
     ("nci", &["model", "stub"]),
     ("build", &["model", "diag", "check", "stub", "emit"]),
     ("read", &["model", "diag", "syntax", "check"]),
-    ("diff", &["model", "diag", "read"]),
+    ("sarif", &[]),
+    ("diff", &["model", "diag", "read", "sarif"]),
 ];
 
-const RUNTIME: [Room; 7] = [
+const RUNTIME: [Room; 8] = [
     ("machine", &[]),
     ("page", &[]),
     ("nt", &["machine"]),
@@ -29,6 +30,7 @@ const RUNTIME: [Room; 7] = [
     ("prove", &["machine", "nt", "backend", "page"]),
     ("host", &["machine", "nt"]),
     ("debug", &["machine", "nt", "host", "page"]),
+    ("audit", &["machine"]),
 ];
 
 fn root() -> &'static Path {

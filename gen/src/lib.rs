@@ -42,6 +42,8 @@ pub mod model;
 pub mod nci;
 #[cfg(feature = "readers")]
 pub mod read;
+#[cfg(feature = "readers")]
+pub mod sarif;
 pub mod stub;
 mod syntax;
 pub mod table;

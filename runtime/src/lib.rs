@@ -1,10 +1,11 @@
-//! The machine, the NT guest and the prover of ntgate.
+//! The machine, the NT guest, the prover and the auditor of ntgate.
 //!
 //! - [`machine`]: a system-level x86 that boots multiboot images. It knows nothing of NT.
 //! - [`nt`]: the guest, as instructions in an image: descriptor tables, trap frames, both ways into the kernel, the
 //!   dispatcher, and a harness that calls stubs and logs raw facts. It knows nothing of proofs.
 //! - [`backend`]: the same image on the machine or under QEMU, and the same log out.
 //! - [`prove`]: from a list to a verdict.
+//! - [`audit`]: what the exports of a system-call DLL, or the stubs of an object, really do: each is executed.
 //! - [`host`]: a program on a whole system, some of whose services are closures of the host.
 //! - [`debug`]: such a system under a debugger's eyes: symbols, steps in both directions, WinDbg's commands, and with the feature
 //!   `gdb` a server for gdb.
@@ -29,6 +30,7 @@
 //!
 //! And the verdict, on every CPU at once: [`prove::prove`].
 
+pub mod audit;
 pub mod backend;
 pub mod debug;
 pub mod host;

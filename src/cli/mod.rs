@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand, each of which reads its arguments, calls the library, and prints.
 
+mod audit;
 mod boot;
 mod call;
 mod compare;
@@ -47,6 +48,7 @@ enum Command {
     Gen(gen_command::Args),
     Convert(convert::Args),
     Diff(diff::Args),
+    Audit(audit::Args),
     Image(image::Args),
     Boot(boot::Args),
     Gdbserver(gdbserver::Args),
@@ -118,6 +120,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Gen(args) => gen_command::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Diff(args) => diff::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Image(args) => image::run(&args),
         Command::Boot(args) => boot::run(&args),
         Command::Gdbserver(args) => gdbserver::run(&args),

@@ -1,5 +1,6 @@
 //! The program as its users meet it: exit status, standard output, standard error, files.
 
+mod audit;
 mod boot;
 mod build_systems;
 mod call;

@@ -99,7 +99,7 @@ fn one_sided<'a>(entry: &'a Entry, replaces: Option<&'a str>) -> OneSided<'a> {
 }
 
 /// JSON that people can read too.
-pub(super) fn pretty(document: &impl Serialize) -> String {
+fn pretty(document: &impl Serialize) -> String {
     // Strings and numbers under fixed keys: there is nothing in them that could fail.
     let mut text = serde_json::to_string_pretty(document).unwrap_or_default();
     text.push('\n');

@@ -22,6 +22,7 @@ use crate::model::{Arch, limits};
 use crate::read::{Entry, Services};
 
 pub use lock::{OldLock, old_lock, write_lock};
+pub use sarif::KINDS;
 
 /// What moved. Services are told apart by their names; what a side does not know is not compared.
 #[derive(Clone, Debug)]
