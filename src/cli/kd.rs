@@ -19,9 +19,9 @@ use super::guest::GuestArgs;
 use super::{Failure, output};
 
 const AFTER_HELP: &str = "\
-`.help` in a session lists the commands, docs/kd.md describes them. With -c, or when standard input is no terminal, the
-commands are a script: each is shown behind the prompt, and one that cannot be understood does not keep the others from
-being done.
+`.help` in a session lists the commands, docs/kd.md describes them. With -c, or when
+standard input is no terminal, the commands are a script: each is shown behind the
+prompt, and one that cannot be understood does not keep the others from being done.
 
 Exit status:
   0  done

@@ -19,7 +19,7 @@ const FARTHEST: u64 = 0x400;
 
 /// Beginnings of the names of routines that run on a trap frame itself: what they called has returned, and what stands between
 /// the stack pointer and the frame are arguments.
-const ON_THE_FRAME: [&str; 12] = [
+const ON_THE_FRAME: [&str; 14] = [
     "nt!KiSystemService",
     "nt!KiFastCallEntry",
     "nt!KiSystemCall",
@@ -30,7 +30,9 @@ const ON_THE_FRAME: [&str; 12] = [
     "nt!KiBBTUnexpectedRange",
     "nt!KiInvalidSystemService",
     "nt!Kei386EoiHelper",
+    "reactos!KiSystemService",
     "reactos!KiSystemCallEntry",
+    "reactos!KiSystemCall64",
     "reactos!KiZwSystemService",
 ];
 
@@ -50,7 +52,7 @@ pub(super) fn show(kd: &Kd, context: &Context, most: u64, out: &mut String) {
     }
     let (mut now, mut returned) = (*context, false);
     for _ in 0..most {
-        let (way, next) = caller(kd, &now);
+        let (way, next) = caller(kd, &now, returned);
         let back = next.as_ref().map_or(0, |next| next.ip);
         let site = if returned { behind_call(kd, now.ip) } else { kd.describe(now.ip) };
         let note = match way {
@@ -86,13 +88,14 @@ enum Way {
 }
 
 /// The registers of the caller, as far as they are known, and how they were found.
-fn caller(kd: &Kd, now: &Context) -> (Way, Option<Context>) {
+fn caller(kd: &Kd, now: &Context, returned: bool) -> (Way, Option<Context>) {
     let frame = kd.trap_frame(now);
     if let Some(user) = kd.entering(now).filter(|_| frame.is_none()) {
         return (Way::Registers, Some(user));
     }
     let end = frame.or_else(|| stack_end(kd, now));
-    let name = kd.symbol(now.ip).map_or("", |(name, _)| name);
+    // A call may be a routine's last instruction.
+    let name = kd.symbol(now.ip.wrapping_sub(returned.into())).map_or("", |(name, _)| name);
     let on_frame = frame.is_some() && ON_THE_FRAME.iter().any(|beginning| name.starts_with(beginning));
     let found = return_address(kd, now.sp(), end).or_else(|| stub_return(kd, now, name));
     if let Some(found) = found.filter(|_| !on_frame) {
