@@ -307,7 +307,12 @@ fn bad_usage_is_status_2() {
 #[test]
 fn a_reader_who_has_seen_enough_is_no_error() {
     let sandbox = Sandbox::new();
-    for arguments in [&["gen", "--arch", "i386", "--emit", "gas"][..], &["prove", "--shape", "zw"], &["man"]] {
+    for arguments in [
+        &["gen", "--arch", "i386", "--emit", "gas"][..],
+        &["prove", "--shape", "zw"],
+        &["call", "NtClose", "1", "--trace"],
+        &["man"],
+    ] {
         let mut child =
             sandbox.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
         drop(child.stdout.take());
