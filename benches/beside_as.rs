@@ -1,6 +1,7 @@
 //! An object of the whole list: ntgate makes it of the list; GNU as of the same stubs as text; gcc calls the preprocessor
 //! and as, which is how builds assemble `.S` files. Whole processes, taken in turn, as ratios:
-//! `cargo bench --bench beside_as`. Says so and ends well where there is no GNU as or gcc.
+//! `cargo bench --bench beside_as`. Where there is valgrind, the instructions of ntgate and as too, which do not hang on how
+//! busy the machine is. Says so and ends well where there is no GNU as or gcc.
 
 // A benchmark's output is what it prints.
 #![allow(clippy::print_stdout)]
@@ -45,9 +46,24 @@ fn main() -> ExitCode {
             println!(
                 "{arch:<6} {form:<5} {ours:>6.2} ms {theirs:>6.2} ms {gcc:>6.2} ms {as_ratio:>7.2} {gcc_ratio:>7.2}"
             );
+            if let [Some(ours), Some(theirs), _] = commands.map(|(program, args)| instructions(at, program, args)) {
+                let (ours, theirs) = (ours / 1e6, theirs / 1e6);
+                println!("{:<12} {ours:>5.2} mill {theirs:>5.2} mill {:>17.2}", "instructions", theirs / ours);
+            }
         }
     }
     ExitCode::SUCCESS
+}
+
+/// How many instructions a process takes in user mode, if valgrind is there to count them.
+fn instructions(directory: &Path, program: &str, args: &[&str]) -> Option<f64> {
+    let _ = std::fs::remove_file(directory.join("out.o"));
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", program]).args(args);
+    let output = valgrind.current_dir(directory).output().ok()?;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let (_, count) = told.rsplit_once("refs:")?;
+    count.trim().replace(',', "").parse().ok()
 }
 
 /// How long a process takes.

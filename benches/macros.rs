@@ -1,5 +1,6 @@
 //! What the macros add to `cargo check` of a crate that uses them, with the list of ReactOS: a crate is checked with nothing
-//! in it, and then with each macro alone. The dependencies are built before.
+//! in it, and then with each macro alone. The dependencies are built before. The crate is a workspace of its own with the
+//! profile that Cargo has for every crate, so that the macros run unoptimised, as they do for those who use them.
 //!
 //! `cargo bench --bench macros`; with `--quick` each check runs once.
 
@@ -21,7 +22,7 @@ ntgate = { path = "ROOT", default-features = false }
 "#;
 
 /// Name, and what the crate consists of.
-const CRATES: [(&str, &str); 7] = [
+const CRATES: [(&str, &str); 8] = [
     ("nothing", ""),
     ("stubs!, amd64", r#"ntgate::stubs! { list = "ROOT/sysfuncs.lst", shape = "syscall" }"#),
     ("stubs!, bytes of i386", r#"ntgate::stubs! { list = "ROOT/sysfuncs.lst", shape = "shared-edx", bytes }"#),
@@ -35,8 +36,17 @@ const CRATES: [(&str, &str); 7] = [
         r#"macro_rules! none { ($($group:tt)*) => {} }
         ntgate::for_each_service! { list = "ROOT/sysfuncs.lst", callback = none }"#,
     ),
-    ("service_table!", "TABLE"),
+    ("handlers alone", "HANDLERS"),
+    ("service_table!", "HANDLERS TABLE"),
 ];
+
+/// The crate that another one has a macro more than.
+fn base(name: &str) -> &'static str {
+    if name == "service_table!" { "handlers alone" } else { "nothing" }
+}
+
+const TABLE: &str =
+    r#"ntgate::service_table! { list = "ROOT/sysfuncs.lst", arch = "amd64", handlers = crate::handlers }"#;
 
 fn main() {
     let runs = if std::env::args().any(|argument| argument == "--quick") { 1 } else { 5 };
@@ -46,7 +56,7 @@ fn main() {
     let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
     fs::copy(lock, directory.join("Cargo.lock")).expect("it can be copied");
     let times = CRATES.map(|(name, source)| {
-        let source = if source == "TABLE" { table() } else { source.to_owned() };
+        let source = source.replace("HANDLERS", &handlers()).replace("TABLE", TABLE);
         write(&directory, "lib.rs", &source);
         check(&directory);
         let mut times: Vec<Duration> = (0..runs).map(|_| check(&directory)).collect();
@@ -55,23 +65,20 @@ fn main() {
     });
     let mut out = std::io::stdout();
     for (name, time) in times {
-        let more = time.saturating_sub(times[0].1).as_millis();
+        let base = times.iter().find(|(other, _)| *other == base(name)).map_or(time, |&(_, time)| time);
+        let more = time.saturating_sub(base).as_millis();
         writeln!(out, "{name:24}{:>6} ms{more:>8} ms more", time.as_millis()).expect("it can be written");
     }
 }
 
-/// A table with all its handlers.
-fn table() -> String {
+/// All handlers of a table, of which there is one for each service.
+fn handlers() -> String {
     let list = ntgate_gen::read_list("sysfuncs.lst", ntgate::SYSFUNCS).expect("the list is right").list;
     let handlers = list.services().map(|service| {
         let words = vec!["_: usize"; service.args(ntgate_gen::Arch::Amd64).into()].join(", ");
         format!("pub unsafe extern \"win64\" fn {}({words}) -> i32 {{ 0 }}\n", service.name())
     });
-    let handlers: String = handlers.collect();
-    format!(
-        "#[allow(non_snake_case)] pub mod handlers {{ {handlers} }}\n\
-         ntgate::service_table! {{ list = \"ROOT/sysfuncs.lst\", arch = \"amd64\", handlers = crate::handlers }}\n"
-    )
+    format!("#[allow(non_snake_case)] pub mod handlers {{ {} }}\n", handlers.collect::<String>())
 }
 
 fn write(directory: &Path, name: &str, text: &str) {

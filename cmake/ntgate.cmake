@@ -3,10 +3,10 @@
 #   include(ntgate)                      # with this directory in CMAKE_MODULE_PATH, or by its path
 #   ntgate_add_stubs(<target>
 #     LIST <file>                        # a list of services; without it the list built into ntgate
-#     ARCH i386|amd64|arm64
+#     [ARCH i386|amd64|arm64]            # default: that of the system that is built for
 #     [SHAPE <shape>]                    # default: that of the systems in longest use
 #     [ENCODING msvc|gnu]
-#     EMIT <format>                      # any format of `ntgate gen --emit`
+#     [EMIT <format>]                    # any format of `ntgate gen --emit`; default: coff for Windows, elsewhere elf
 #     [OUTPUT <file>])                   # default: <target> with the format's extension, in the binary directory
 #
 # With EMIT elf or coff, <target> is a static library of the stubs, for target_link_libraries. With EMIT archive,
@@ -37,16 +37,57 @@ function(_ntgate_extension format result)
   set(${result} "${extension}" PARENT_SCOPE)
 endfunction()
 
+# The architecture that is built for: by the compiler's target, and else by the processor and the size of a pointer, since
+# an x86_64 builds for i386 too. Empty if it is none of ntgate's.
+function(_ntgate_arch result)
+  foreach(language C CXX)
+    if(CMAKE_${language}_COMPILER_TARGET)
+      # x86_64-w64-mingw32
+      string(REGEX REPLACE "-.*" "" processor "${CMAKE_${language}_COMPILER_TARGET}")
+      break()
+    elseif(MSVC AND CMAKE_${language}_COMPILER_ARCHITECTURE_ID)
+      set(processor "${CMAKE_${language}_COMPILER_ARCHITECTURE_ID}")
+      break()
+    endif()
+  endforeach()
+  if(NOT processor)
+    set(processor "${CMAKE_SYSTEM_PROCESSOR}")
+  endif()
+  string(TOLOWER "${processor}" processor)
+  set(arch)
+  if(processor MATCHES "^(i[3-6]86|x86)$" OR (processor MATCHES "^(x86_64|amd64|x64)$" AND CMAKE_SIZEOF_VOID_P EQUAL 4))
+    set(arch i386)
+  elseif(processor MATCHES "^(x86_64|amd64|x64)$")
+    set(arch amd64)
+  elseif(processor MATCHES "^(aarch64|arm64)$" AND NOT CMAKE_SIZEOF_VOID_P EQUAL 4)
+    set(arch arm64)
+  endif()
+  set(${result} "${arch}" PARENT_SCOPE)
+endfunction()
+
 function(ntgate_add_stubs target)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "LIST;ARCH;SHAPE;ENCODING;EMIT;OUTPUT" "")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "ntgate_add_stubs(${target}): unknown arguments: ${arg_UNPARSED_ARGUMENTS}")
   endif()
-  foreach(needed ARCH EMIT)
-    if(NOT arg_${needed})
-      message(FATAL_ERROR "ntgate_add_stubs(${target}): ${needed} is missing")
-    endif()
+  foreach(keyword ${arg_KEYWORDS_MISSING_VALUES})
+    message(FATAL_ERROR "ntgate_add_stubs(${target}): ${keyword} has no value")
   endforeach()
+  if(NOT arg_ARCH)
+    _ntgate_arch(arg_ARCH)
+    if(NOT arg_ARCH)
+      message(FATAL_ERROR "ntgate_add_stubs(${target}): there are no stubs for ${CMAKE_SYSTEM_PROCESSOR}; give ARCH")
+    endif()
+  endif()
+  if(NOT arg_EMIT)
+    if(APPLE)
+      message(FATAL_ERROR "ntgate_add_stubs(${target}): there are no objects for ${CMAKE_SYSTEM_NAME}; give EMIT")
+    elseif(WIN32 OR CYGWIN)
+      set(arg_EMIT coff)
+    else()
+      set(arg_EMIT elf)
+    endif()
+  endif()
   if(NOT NTGATE_EXECUTABLE)
     message(FATAL_ERROR "ntgate_add_stubs(${target}): the program ntgate is not found; set NTGATE_EXECUTABLE to its path")
   endif()

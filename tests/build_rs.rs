@@ -1,16 +1,20 @@
-//! A crate that has its stubs made by `build.rs` and linked: Cargo builds it, and what it has linked is what is proven.
+//! A crate that has its stubs made by `build.rs` and linked: Cargo builds it, and what it has linked is proven on the
+//! bundled machine, as are the library that it was linked with and the stubs that it carries along.
 //!
 //! The crate is `tests/consumers/build_rs`. It is built in a copy, beside this workspace's lock file, so that it gets the
 //! dependencies that are here already.
 #![cfg(target_os = "linux")]
 
+#[path = "consumers/code.rs"]
+mod code;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use code::{Code, Library};
 use ntgate_gen::emit::{Format, Options, emit};
-use ntgate_gen::{Arch, Shape, read_list, stub};
-use object::{Object, ObjectSection, ObjectSymbol};
+use ntgate_gen::{Arch, ServiceList, Shape, read_list, stub};
 
 /// The copy. Its place is always the same, and so the dependencies are compiled once.
 struct Consumer {
@@ -59,6 +63,15 @@ impl Consumer {
     fn list(&self) -> PathBuf {
         self.directory.join("services.lst")
     }
+
+    /// The library of the stubs, which the build script has left where Cargo told it to.
+    fn library(&self) -> Vec<u8> {
+        let scripts = fs::read_dir(self.directory.join("target/debug/build")).expect("cargo made it");
+        let paths = scripts.map(|script| script.expect("it is there").path().join("out/libservices_stubs.a"));
+        let written = |path: &PathBuf| fs::metadata(path).and_then(|file| file.modified()).ok();
+        let newest = paths.filter(|path| path.exists()).max_by_key(written).expect("the script made it");
+        fs::read(newest).expect("it can be read")
+    }
 }
 
 /// Only what has changed, so that Cargo has nothing to do again.
@@ -70,43 +83,58 @@ fn copy(from: &Path, to: &Path) {
     write(to, &fs::read(from).unwrap_or_else(|error| panic!("{}: {error}", from.display())));
 }
 
-/// The bytes behind every stub's symbols in the program are those that `Stub::encode` gives for the list.
-fn check_program(program: &Path, list: &Path, linked: &[&str]) {
-    let list = read_list("services.lst", &fs::read(list).expect("it is there")).expect("it is right").list;
+/// What the program has of the stubs is proven, and it has those that it refers to and no other.
+fn check_program(consumer: &Consumer, linked: &[&str]) {
+    let text = fs::read(consumer.list()).expect("it is there");
+    let list = read_list("services.lst", &text).expect("it is right").list;
     let arch: Arch = std::env::consts::ARCH.parse().expect("stubs are made for it");
     let shape = Shape::default_for(arch);
-    let bytes = fs::read(program).expect("cargo made it");
-    let file = object::File::parse(&*bytes).expect("it is a program");
-    let address = |name: &str| {
-        let mut symbols = file.symbols().filter(|symbol| symbol.is_definition());
-        symbols.find(|symbol| symbol.name() == Ok(name)).map(|symbol| symbol.address())
-    };
+    let bytes = fs::read(consumer.program()).expect("cargo made it");
+    let program = Library::read_file(&bytes);
     for service in list.services() {
-        let stub = stub::build(shape, service, shape.default_encoding());
-        let code = stub.encode().expect("a built stub encodes").bytes;
-        for symbol in &stub.symbols {
-            let Some(address) = address(symbol) else {
-                assert!(!linked.contains(&service.name().nt()), "{symbol} is not in the program");
-                continue;
-            };
-            assert!(linked.contains(&service.name().nt()), "{symbol} is in the program, and nobody asked for it");
-            let mut sections = file.sections();
-            let found = sections.find_map(|section| section.data_range(address, code.len() as u64).ok().flatten());
-            assert_eq!(found, Some(&*code), "{symbol}");
+        for symbol in stub::build(shape, service, shape.default_encoding()).symbols {
+            let wanted = linked.contains(&service.name().nt());
+            assert_eq!(program.symbol(&symbol).is_some(), wanted, "{symbol}");
         }
     }
+    // Both names of each stub that was linked, with the numbers that they have in the whole list.
+    let part = list.services().filter(|service| linked.contains(&service.name().nt()));
+    let part: String =
+        part.map(|service| format!("{} {} @{}\n", service.name(), service.args(arch), service.number())).collect();
+    let part = read_list("services.lst", part.as_bytes()).expect("it is right").list;
+    holds(&program, &part, shape, &|service| program.symbol(service));
+    holds(&program, &part, shape, &|service| program.symbol(&service.replacen("Nt", "Zw", 1)));
+    // The library that it was linked with has all of them.
+    let library = Library::read(&consumer.library());
+    holds(&library, &list, shape, &|service| library.symbol(service));
+
     // What was carried along is in it too.
     let bin = emit(&list, &Options::new(Arch::I386, Format::Bin).shape(Shape::SharedEdx)).expect("it can be");
-    assert!(bytes.windows(bin.len()).any(|window| window == bin), "the stubs of i386 are not in the program");
+    let at = bytes.windows(bin.len()).position(|window| window == bin).expect("the stubs of i386 are in the program");
+    let codes = bytes[at..at + bin.len()].chunks(16).map(|code| {
+        let end = code.iter().rposition(|&byte| byte != 0xcc).map_or(0, |last| last + 1);
+        Code { bytes: code[..end].to_vec(), relocations: Vec::new() }
+    });
+    let codes: Vec<_> = list.services().map(|service| service.name().nt().to_owned()).zip(codes).collect();
+    let find = |service: &str| codes.iter().find(|(name, _)| name == service).map(|(_, code)| code);
+    holds(&library, &list, Shape::SharedEdx, &find);
+}
+
+/// Proves code of every service of a list, on the list's own terms.
+#[track_caller]
+fn holds<'a>(library: &'a Library, list: &ServiceList, shape: Shape, find: &dyn Fn(&str) -> Option<&'a Code>) {
+    let report = library.prove(list, shape, find);
+    assert!(report.holds(), "{shape}: {}", report.render(false));
+    assert!(!report.runs.is_empty() && report.runs.iter().all(|run| run.proven == list.services().count()), "{shape}");
 }
 
 /// One test, because there is one copy.
 #[test]
-fn what_a_build_script_links_is_what_is_proven() {
+fn what_a_build_script_links_is_proven() {
     let consumer = Consumer::new();
     let linked = ["NtClose", "NtWriteFile", "NtYieldExecution"];
     consumer.builds();
-    check_program(&consumer.program(), &consumer.list(), &linked);
+    check_program(&consumer, &linked);
     let output = Command::new(consumer.program()).output().expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(text.lines().count(), 5, "{text}");
@@ -121,7 +149,7 @@ fn what_a_build_script_links_is_what_is_proven() {
     assert_ne!(changed, list);
     write(&consumer.list(), changed.as_bytes());
     consumer.builds();
-    check_program(&consumer.program(), &consumer.list(), &linked);
+    check_program(&consumer, &linked);
 
     // A mistake is Cargo's error, with its place.
     write(&consumer.list(), list.replace("NtAccessCheck 8", "NtAccessCheck").as_bytes());

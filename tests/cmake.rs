@@ -203,8 +203,10 @@ fn a_mistake_in_the_list_ends_the_build_and_leaves_what_was_built() {
 fn a_call_that_cannot_be_meant_is_told() {
     let program = env!("CARGO_BIN_EXE_ntgate");
     for (call, program, message) in [
-        ("ntgate_add_stubs(x EMIT gas)", program, "ntgate_add_stubs(x): ARCH is missing"),
-        ("ntgate_add_stubs(x ARCH i386)", program, "ntgate_add_stubs(x): EMIT is missing"),
+        ("ntgate_add_stubs(x ARCH i386 EMIT)", program, "ntgate_add_stubs(x): EMIT has no value"),
+        ("ntgate_add_stubs(x ARCH EMIT gas)", program, "ntgate_add_stubs(x): ARCH has no value"),
+        ("set(CMAKE_SYSTEM_PROCESSOR mips)\nntgate_add_stubs(x)", program, "there are no stubs for mips; give ARCH"),
+        ("set(APPLE 1)\nset(CMAKE_SYSTEM_NAME Darwin)\nntgate_add_stubs(x)", program, "objects for Darwin; give EMIT"),
         ("ntgate_add_stubs(x ARCH i386 EMIT gas SHAP int2e)", program, "unknown arguments: SHAP;int2e"),
         ("ntgate_add_stubs(x ARCH i386 EMIT gas)", "NTGATE_EXECUTABLE-NOTFOUND", "set NTGATE_EXECUTABLE to its path"),
     ] {
@@ -221,5 +223,52 @@ fn a_call_that_cannot_be_meant_is_told() {
         // CMake breaks lines.
         let errors = String::from_utf8_lossy(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(!output.status.success() && errors.contains(message), "{call}: {errors}");
+    }
+}
+
+/// A project that says nothing of what it is built for.
+fn by_default(toolchain: &str) -> (TempDir, Vec<u8>) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let lists = format!(
+        "cmake_minimum_required(VERSION 3.20)\nproject(plain C)\nset(NTGATE_EXECUTABLE \"{}\")\ninclude(\"{}\")\n\
+         ntgate_add_stubs(stubs LIST some.lst)\nget_target_property(file stubs NTGATE_OUTPUT)\n\
+         file(WRITE \"${{CMAKE_BINARY_DIR}}/name\" \"${{file}}\")\n",
+        env!("CARGO_BIN_EXE_ntgate"),
+        root().join("cmake/ntgate.cmake").display()
+    );
+    fs::write(directory.path().join("CMakeLists.txt"), lists).expect("it is written");
+    fs::write(directory.path().join("some.lst"), "NtClose 1\n").expect("it is written");
+    fs::write(directory.path().join("toolchain.cmake"), toolchain).expect("it is written");
+    for arguments in [&["-G", "Ninja", "-DCMAKE_TOOLCHAIN_FILE=toolchain.cmake", "."][..], &["--build", "."]] {
+        let output = Command::new("cmake").args(arguments).current_dir(directory.path()).output().expect("cmake runs");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{toolchain}: {}{errors}", String::from_utf8_lossy(&output.stdout));
+    }
+    let name = fs::read_to_string(directory.path().join("name")).expect("it is told");
+    let bytes = fs::read(name).expect("it is made");
+    (directory, bytes)
+}
+
+#[test]
+#[ignore = "needs cmake, ninja, gcc -m32 and mingw-w64; on amd64"]
+fn a_project_gets_the_stubs_of_what_it_is_built_for() {
+    use object::{Architecture, BinaryFormat};
+    let windows = |prefix: &str, processor: &str| {
+        format!(
+            "set(CMAKE_SYSTEM_NAME Windows)\nset(CMAKE_SYSTEM_PROCESSOR {processor})\n\
+             set(CMAKE_C_COMPILER {prefix}-w64-mingw32-gcc)\n"
+        )
+    };
+    for (toolchain, format, architecture) in [
+        (String::new(), BinaryFormat::Elf, Architecture::X86_64),
+        ("set(CMAKE_C_FLAGS_INIT -m32)\n".to_owned(), BinaryFormat::Elf, Architecture::I386),
+        (windows("i686", "x86"), BinaryFormat::Coff, Architecture::I386),
+        (windows("x86_64", "AMD64"), BinaryFormat::Coff, Architecture::X86_64),
+        // A processor that nobody has named is known by the size of its pointers.
+        (windows("i686", "x86_64"), BinaryFormat::Coff, Architecture::I386),
+    ] {
+        let (_directory, bytes) = by_default(&toolchain);
+        let file = object::File::parse(&*bytes).expect("it is an object");
+        assert_eq!((file.format(), file.architecture()), (format, architecture), "{toolchain}");
     }
 }

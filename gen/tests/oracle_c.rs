@@ -49,6 +49,32 @@ fn compilers_take_the_header_in_every_form() {
     }
 }
 
+/// Names of parameters may be words of C++ or macros; with the types defined they are in the prototypes.
+#[test]
+#[ignore = "needs gcc and g++"]
+fn names_of_a_list_are_names_in_c_and_in_cpp() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let types =
+        "typedef int NTSTATUS, EVENT_TYPE, POWER_ACTION; typedef void *HANDLE, **PHANDLE, *PVOID, *PLARGE_INTEGER;
+                 typedef unsigned char BOOLEAN; typedef unsigned ACCESS_MASK, ULONG; typedef long long LONGLONG;
+                 typedef struct { int x, y; } POINT, OBJECT_ATTRIBUTES;
+                 #define interface struct\n";
+    for arch in Arch::ALL {
+        header(&directory, &typed(), arch);
+        for choice in ["#define NTGATE_HAVE_TYPES\n", "", "#define NTGATE_NO_PROTOTYPES\n"] {
+            write(&directory, "x.h", format!("{types}{choice}#include \"nt.h\"\n").as_bytes());
+            // gcc has no convention of Windows where it is not asked for this architecture.
+            let machine = if arch == Arch::I386 { "-m32" } else { "-m64" };
+            for (compiler, language) in [("gcc", "c"), ("g++", "c++")] {
+                let flags = [machine, "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", language];
+                // A dialect of its own: only there is `linux` a macro.
+                let standard = if language == "c" { "-std=gnu11" } else { "-std=gnu++20" };
+                run(&directory, compiler, &[&flags[..], &[standard, "x.h"]].concat());
+            }
+        }
+    }
+}
+
 /// A program that calls by the prototypes must refer to the symbols that the stubs have.
 #[test]
 #[ignore = "needs gcc and mingw-w64"]

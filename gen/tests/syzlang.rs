@@ -47,7 +47,7 @@ fn check(text: &str) -> Result<usize, String> {
         for arg in args {
             let Some((name, ty)) = arg.split_once(' ') else { return wrong("no type") };
             if !is_identifier(name)
-                || name == "parent"
+                || matches!(name, "parent" | "syscall")
                 || !arg_names.insert(name)
                 || !is_type(ty, &resources, &mut made)
             {
@@ -111,6 +111,7 @@ fn the_grammar_refuses_what_the_compiler_would() {
         "NtA(a b c)\n",
         "NtA(a1 ptr[intptr, in])\n",
         "NtA(parent intptr)\n",
+        "NtA(syscall intptr)\n",
         "NtA()\nNtA()\n",
         "NtA(a intptr\n",
         "NtA(a intptr, b intptr, c intptr, d intptr, e intptr, f intptr, g intptr, h intptr, i intptr, j intptr)\n",

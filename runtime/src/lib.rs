@@ -6,7 +6,8 @@
 //! - [`backend`]: the same image on the machine or under QEMU, and the same log out.
 //! - [`prove`]: from a list to a verdict.
 //! - [`host`]: a program on a whole system, some of whose services are closures of the host.
-//! - [`debug`]: such a system under a debugger's eyes: symbols, steps in both directions.
+//! - [`debug`]: such a system under a debugger's eyes: symbols, steps in both directions, WinDbg's commands, and with the feature
+//!   `gdb` a server for gdb.
 //!
 //! From an image to its log:
 //!

@@ -6,9 +6,10 @@ use ntgate_gen::Arch;
 use ntgate_gen::emit::{Format, Options, emit};
 use ntgate_gen::read::{InputFormat, Reading};
 
+use super::depfile::DepfileArg;
 use super::paths::check_apart;
 use super::source::{SourceArgs, format_parser, refused};
-use super::{Failure, output};
+use super::{Failure, gen_command, output};
 
 /// Read services in any format (header, .spec, published table, list) and write them in another
 #[derive(Debug, clap::Args)]
@@ -34,19 +35,27 @@ pub(super) struct Args {
     /// Write to this file, and only if that changes it; `-`, or none, is standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    depfile: DepfileArg,
 }
+
+/// What messages about the arguments are about.
+const NAME: &str = "convert";
 
 /// Formats that have no argument counts, and so need none.
 const NUMBERS_ONLY: [&str; 1] = ["csv"];
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.counts.as_ref().is_some_and(|path| output::is_standard(path)) && output::is_standard(&args.input) {
-        return Err(Failure::input("both files are standard input; one of them can be"));
+        let message = "the argument '--counts -' cannot be used with 'IN' '-'";
+        return Err(Failure::usage_tip(NAME, message, "standard input is one file: name the other"));
     }
     let inputs: Vec<&Path> =
         [Some(&args.input), args.counts.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect();
     if let Some(path) = &args.output {
-        check_apart(&inputs, &[path])?;
+        args.depfile.check(NAME, Some(path))?;
+        let outputs: Vec<&Path> = [Some(path.as_path()), args.depfile.path()].into_iter().flatten().collect();
+        check_apart(&inputs, &outputs)?;
     }
     let mut reading = args.source.read(Some(&args.input), args.from, args.system.as_deref())?;
     if let Some(path) = &args.counts {
@@ -66,9 +75,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     };
     let list = list.map_err(|diagnostics| refused(&diagnostics))?;
     let options = Options::new(arch, args.to);
-    let bytes = emit(&list, &options).map_err(|error| Failure::input(error.to_string()))?;
+    let bytes = emit(&list, &options).map_err(|error| gen_command::refused(NAME, &error))?;
     match &args.output {
-        Some(path) => output::write_file(path, &bytes),
+        Some(path) => args.depfile.write(&[(path, &bytes)], &inputs),
         None => output::write(&bytes),
     }
 }

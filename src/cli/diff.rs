@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use ntgate_gen::diff::{Diff, is_lock, write_lock};
+use ntgate_gen::diff::{Diff, OldLock, old_lock, write_lock};
 use ntgate_gen::model::limits;
 use ntgate_gen::read::{InputFormat, Services};
 
 use super::input::read_file;
-use super::source::{SourceArgs, format_parser};
+use super::source::{SourceArgs, complain, format_parser, refused};
 use super::{Failure, output};
 
 /// Compare two files of services: what was added, removed, renumbered, and whose argument count changed
@@ -44,6 +44,9 @@ pub(super) struct Args {
     sarif: bool,
 }
 
+/// What messages about the arguments are about.
+const NAME: &str = "diff";
+
 const AFTER_HELP: &str = "\
 Exit status:
   0  nothing moved, or the lock file was written
@@ -51,21 +54,32 @@ Exit status:
   2  bad input or usage, or an output that cannot be written";
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    if args.from.len() > 2 || args.system.len() > 2 {
-        return Err(Failure::input("--from and --system can be given twice at most: for OLD and for NEW"));
+    for (option, count) in [("--from <FORMAT>", args.from.len()), ("--system <SYSTEM>", args.system.len())] {
+        if count > 2 {
+            let message = format!("the argument '{option}' cannot be used more than twice");
+            return Err(Failure::usage_tip(NAME, message, "the first is for OLD, the second for NEW"));
+        }
     }
     match (&args.lock, &args.against, args.files.as_slice()) {
         (Some(lock), None, [] | [_]) if args.update => update(args, lock),
         (Some(old), None, [] | [_]) | (None, Some(old), [] | [_]) => compare(args, old, args.files.first()),
         (None, None, [old, new]) => compare(args, old, Some(new)),
-        (None, None, _) => Err(Failure::input("diff needs OLD and NEW, or --against, or --lock")),
-        _ => Err(Failure::input("--against and --lock take the place of OLD: give one LIST at most")),
+        (None, None, files) => {
+            let message = format!("{} of the two files OLD and NEW given", ["neither", "one"][files.len().min(1)]);
+            Err(Failure::usage_tip(NAME, message, "--against TABLE and --lock LOCK take the place of OLD"))
+        }
+        (lock, _, _) => {
+            let option = if lock.is_some() { "--lock <LOCK>" } else { "--against <TABLE>" };
+            let message = format!("the argument '{option}' cannot be used with OLD and NEW");
+            Err(Failure::usage_tip(NAME, message, "it takes the place of OLD: give one LIST at most"))
+        }
     }
 }
 
 fn compare(args: &Args, old: &Path, new: Option<&PathBuf>) -> Result<(), Failure> {
     if output::is_standard(old) && new.is_some_and(|new| output::is_standard(new)) {
-        return Err(Failure::input("both sides are standard input; one of them can be"));
+        let message = "standard input cannot be both sides";
+        return Err(Failure::usage_tip(NAME, message, "name a file for one of them"));
     }
     if args.lock.is_some() && !output::is_standard(old) && !old.exists() {
         let shown = output::shown(old);
@@ -110,25 +124,33 @@ fn same_tables(old: &Services, new: Services) -> Result<(Services, usize), Failu
 }
 
 fn update(args: &Args, lock: &Path) -> Result<(), Failure> {
-    check_is_lock(lock)?;
+    let old = check_old_lock(lock)?;
     let list = read_new(args, args.files.first())?;
     if !list.has_numbers() {
         return Err(Failure::input(format!("{} has no service numbers: there is nothing to lock", list.file())));
     }
-    output::write_file(lock, write_lock(&list).as_bytes())
+    output::write_file(lock, write_lock(&list).as_bytes())?;
+    if let OldLock::Damaged(diagnostics) = old {
+        complain(&diagnostics);
+        output::complain(&format!("ntgate: note: {} had mistakes, and has been written anew\n", output::shown(lock)));
+    }
+    Ok(())
 }
 
-/// What is not a lock file is not overwritten: it may be the list, given as both.
-fn check_is_lock(path: &Path) -> Result<(), Failure> {
-    if output::is_standard(path) || !path.exists() {
-        return Ok(());
-    }
-    let old = read_file(path)?;
-    if old.is_empty() || is_lock(&old) {
-        return Ok(());
+/// What is not a lock file is not overwritten: it may be the list, given as both. Nor is one of a later version.
+fn check_old_lock(path: &Path) -> Result<OldLock, Failure> {
+    // A device has nothing that could be lost.
+    if output::is_standard(path) || !path.is_file() {
+        return Ok(OldLock::Good);
     }
     let shown = output::shown(path);
-    Err(Failure::input(format!("{shown} is not a lock file and is left as it is; remove it if it can go")))
+    match old_lock(&shown, &read_file(path)?) {
+        OldLock::Newer(diagnostics) => Err(refused(&diagnostics)),
+        OldLock::Other => {
+            Err(Failure::input(format!("{shown} is not a lock file and is left as it is; remove it if it can go")))
+        }
+        old => Ok(old),
+    }
 }
 
 /// NEW, or LIST. What was given once is for both sides.
@@ -146,5 +168,7 @@ fn read_side(
     format: Option<InputFormat>,
     system: Option<&String>,
 ) -> Result<Services, Failure> {
-    Ok(args.source.read(path, format, system.map(String::as_str))?.services().clone())
+    let services = args.source.read(path, format, system.map(String::as_str))?.services().clone();
+    // The built-in list has the name of a file, and standard input what looks like one.
+    Ok(if path.is_none_or(output::is_standard) { services.without_file() } else { services })
 }

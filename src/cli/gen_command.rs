@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use ntgate_gen::build::depfile;
-use ntgate_gen::emit::{Format, Options, emit};
+use ntgate_gen::emit::{Error, Format, Options, emit};
 use ntgate_gen::{Arch, Encoding, Shape};
 
 use super::compare::compare;
+use super::depfile::DepfileArg;
 use super::input::ListArg;
 use super::paths::check_apart;
 use super::{Failure, output};
@@ -34,12 +34,14 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Write nothing; exit status 1 and the difference if the file is not what would be written, or not there
-    #[arg(long, requires = "output")]
+    #[arg(long, requires = "output", conflicts_with = "depfile")]
     check: bool,
-    /// Write what the output depends on to this file, as a rule for make or ninja
-    #[arg(long, value_name = "FILE", requires = "output", conflicts_with = "check")]
-    depfile: Option<PathBuf>,
+    #[command(flatten)]
+    depfile: DepfileArg,
 }
+
+/// What messages about the arguments are about.
+const NAME: &str = "gen";
 
 /// The shapes of all architectures. A name may mean another shape on another architecture.
 fn shape_names() -> Vec<&'static str> {
@@ -63,41 +65,42 @@ fn encoding_parser() -> impl TypedValueParser<Value = Encoding> {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let mut options = Options::new(args.arch, args.emit);
     let shape = args.shape.as_deref().map(|name| Shape::from_name(args.arch, name)).transpose();
-    options.shape = shape.map_err(|error| Failure::input(error.to_string()))?;
+    options.shape = shape.map_err(|error| Failure::usage(NAME, error))?;
     options.encoding = args.encoding;
     check_files(args)?;
     let input = args.list.read()?;
-    let bytes = emit(&input.list, &options).map_err(|error| Failure::input(error.to_string()))?;
-    let Some(path) = &args.output else {
-        return output::write(&bytes);
-    };
-    if args.check {
-        return compare(path, &bytes, args.emit.is_binary(), &input.name);
+    let bytes = emit(&input.list, &options).map_err(|error| refused(NAME, &error))?;
+    match &args.output {
+        Some(path) if args.check => compare(path, &bytes, args.emit.is_binary(), &input.name),
+        Some(path) => args.depfile.write(&[(path, &bytes)], &args.list.file().into_iter().collect::<Vec<_>>()),
+        None => output::write(&bytes),
     }
-    let Some(rule) = &args.depfile else {
-        return output::write_file(path, &bytes);
-    };
-    output::write_files(&[(rule, &rule_of(path, args)?), (path, &bytes)])
+}
+
+/// An output that cannot be made; what other arguments would do.
+pub(super) fn refused(subcommand: &str, error: &Error) -> Failure {
+    if error.is_contradiction() { Failure::usage(subcommand, error) } else { Failure::input(error.to_string()) }
 }
 
 /// An output must not take the place of what is read, or of another output. The list alone may be written over itself:
 /// in canonical form.
 fn check_files(args: &Args) -> Result<(), Failure> {
-    let Some(path) = args.output.as_deref().filter(|_| !args.check) else {
+    let Some(path) = args.output.as_deref() else {
         return Ok(());
     };
-    if args.depfile.is_some() && output::is_standard(path) {
-        return Err(Failure::input("--depfile needs an output file: `-o -` is standard output"));
+    if args.check {
+        return match output::is_standard(path) {
+            true => {
+                let message = "the argument '--check' cannot be used with '--output -'";
+                Err(Failure::usage_tip(NAME, message, "name the file that is to be compared"))
+            }
+            false => Ok(()),
+        };
     }
+    args.depfile.check(NAME, Some(path))?;
     let inputs: Vec<&Path> = args.list.file().into_iter().collect();
-    let outputs: Vec<&Path> = [Some(path), args.depfile.as_deref()].into_iter().flatten().collect();
+    let outputs: Vec<&Path> = [Some(path), args.depfile.path()].into_iter().flatten().collect();
     let is_list = args.emit == Format::List;
     check_apart(&inputs, if is_list { &outputs[1..] } else { &outputs })?;
     check_apart(&[], &outputs)
-}
-
-/// The list is what an output depends on, unless it came from standard input or is the built-in one.
-fn rule_of(output: &Path, args: &Args) -> Result<Vec<u8>, Failure> {
-    let bytes = depfile(&[output], &args.list.file().into_iter().collect::<Vec<_>>());
-    bytes.map_err(|error| Failure::input(error.to_string()))
 }

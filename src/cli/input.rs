@@ -28,6 +28,11 @@ impl ListArg {
         Self { list: Some(path.to_owned()) }
     }
 
+    /// The built-in list.
+    pub(super) fn built_in() -> Self {
+        Self { list: None }
+    }
+
     /// The file that the list is read from, if it is one.
     pub(super) fn file(&self) -> Option<&Path> {
         self.list.as_deref().filter(|path| !output::is_standard(path))

@@ -5,10 +5,14 @@ mod call;
 mod compare;
 mod completions;
 mod convert;
+mod depfile;
 mod diff;
+mod gdbserver;
 mod gen_command;
+mod guest;
 mod image;
 mod input;
+mod kd;
 mod man;
 mod nci;
 mod output;
@@ -18,7 +22,8 @@ mod source;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// What every subcommand ends with, unless its help says otherwise.
 const STATUS_HELP: &str = "\
@@ -44,6 +49,8 @@ enum Command {
     Diff(diff::Args),
     Image(image::Args),
     Boot(boot::Args),
+    Gdbserver(gdbserver::Args),
+    Kd(kd::Args),
     Call(call::Args),
     Nci(nci::Args),
     Completions(completions::Args),
@@ -54,9 +61,12 @@ enum Command {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Failure {
     status: u8,
-    /// One line for standard error; empty if everything has been said.
+    /// For standard error; empty if everything has been said.
     message: String,
 }
+
+/// What the messages that are not clap's begin with.
+const ERROR: &str = "ntgate: error: ";
 
 impl Failure {
     /// Something failed that was to be proven or to be the same.
@@ -67,7 +77,7 @@ impl Failure {
     const OUTSIDE: u8 = 3;
 
     fn new(status: u8, message: impl Into<String>) -> Self {
-        Self { status, message: message.into() }
+        Self { status, message: format!("{ERROR}{}\n", message.into()) }
     }
 
     fn input(message: impl Into<String>) -> Self {
@@ -76,7 +86,27 @@ impl Failure {
 
     /// Everything has been said.
     fn silent(status: u8) -> Self {
-        Self::new(status, "")
+        Self { status, message: String::new() }
+    }
+
+    /// Arguments that clap takes one by one, and that do not go together: told as clap tells its own.
+    fn usage(subcommand: &str, message: impl std::fmt::Display) -> Self {
+        let mut cli = Cli::command();
+        // Only what has been built knows how it is called.
+        cli.build();
+        let command = cli.find_subcommand_mut(subcommand);
+        let error = command.map(|command| command.error(ErrorKind::ArgumentConflict, &message));
+        error.map_or_else(|| Self::input(message.to_string()), |error| Self::told(error.render().to_string()))
+    }
+
+    /// The same with what to do about it.
+    fn usage_tip(subcommand: &str, message: impl std::fmt::Display, tip: &str) -> Self {
+        Self::usage(subcommand, format!("{message}\n\n  tip: {tip}"))
+    }
+
+    /// Usage that has been put into words.
+    fn told(message: String) -> Self {
+        Self { status: Self::INPUT, message }
     }
 }
 
@@ -90,6 +120,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Diff(args) => diff::run(&args),
         Command::Image(args) => image::run(&args),
         Command::Boot(args) => boot::run(&args),
+        Command::Gdbserver(args) => gdbserver::run(&args),
+        Command::Kd(args) => kd::run(&args),
         Command::Call(args) => call::run(&args),
         Command::Nci(args) => nci::run(&args),
         Command::Completions(args) => completions::run(&args),
@@ -99,7 +131,7 @@ pub(crate) fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !failure.message.is_empty() {
-                output::complain(&format!("ntgate: error: {}\n", failure.message));
+                output::complain(&failure.message);
             }
             ExitCode::from(failure.status)
         }

@@ -9,12 +9,16 @@ use super::Failure;
 
 /// Writes to standard output. Whoever reads it may have seen enough and closed it: that is no error.
 pub(super) fn write(bytes: &[u8]) -> Result<(), Failure> {
+    write_open(bytes).map(|_| ())
+}
+
+/// The same, and whether anybody still reads.
+pub(super) fn write_open(bytes: &[u8]) -> Result<bool, Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::input(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::input(format!("cannot write to standard output: {error}"))),
     }
 }
 

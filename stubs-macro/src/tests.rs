@@ -3,7 +3,7 @@
 //! Expansions are shown as a person reads them who asks `cargo expand`: laid out by prettyplease. How they compile is tested
 //! by the crates in `tests/consumers`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 
 use crate::macros::{expand_derive, expand_each, expand_numbers, expand_stubs, expand_table};
 
@@ -223,5 +223,64 @@ fn what_does_not_fit_a_table_is_told() {
         "tests/wide.lst:2: `NtDeep` takes 16 arguments on the stack, over the 15 of a packed table",
     ] {
         assert!(expanded.contains(message), "{expanded}");
+    }
+}
+
+/// What is said has its list's name in it, which may have what a format would take for its own.
+#[test]
+fn names_of_lists_are_text() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let path = directory.path().join("a{b} \"c\".lst");
+    std::fs::write(&path, "NtClose 1 (HANDLE Handle)\n").expect("it can be written");
+    let list = path.to_str().expect("it is text");
+    let expanded = expand(expand_stubs, &format!("list = {list:?}, arch = \"amd64\", types = t"));
+    assert!(expanded.contains("a{{b}} \\\"c\\\".lst:1: `NtClose` takes"), "{expanded}");
+    let expanded = expand(expand_table, &format!("list = {list:?}, arch = \"amd64\", handlers = h"));
+    assert!(expanded.contains("a{{b}}") && expanded.contains("struct a_b___c__lst_line"), "{expanded}");
+}
+
+/// Whatever stands there: a token too many, one too few, or another one. What comes of it is Rust.
+#[test]
+fn no_input_is_a_panic() {
+    let odd = r#"list = "tests/odd.lst", arch = "amd64""#;
+    for (of, input) in [
+        (
+            expand_stubs as Macro,
+            format!(
+                "{odd}, shape = \"zw\", encoding = \"gnu\", abi = \"win64\", types = t::u, export, except(NtA, NtD)"
+            ),
+        ),
+        (expand_stubs, format!("{odd}, zw, doc = false, visibility = pub(in a::b), only(NtB)")),
+        (expand_stubs, r#"list = "tests/odd.lst", shape = "sysenter", code32, export"#.to_owned()),
+        (expand_table, format!("{odd}, handlers = self::h, packed, table = \"other\"")),
+        (expand_numbers, r#"list = "tests/odd.lst", name = r#enum, visibility = crate"#.to_owned()),
+        (expand_each, r#"list = "tests/odd.lst", callback = a::b, except(NtD)"#.to_owned()),
+        (expand_derive, format!("#[services({odd}, crate = a::b)] enum A<'a, const N: usize> where u8: Copy {{}}")),
+    ] {
+        let tokens: Vec<TokenTree> = input.parse::<TokenStream>().expect("the input is tokens").into_iter().collect();
+        let others: Vec<TokenTree> =
+            "x 1 \"\" = , () r#x".parse::<TokenStream>().expect("they are tokens").into_iter().collect();
+        for at in 0..tokens.len() {
+            let (before, after) = (&tokens[..at], &tokens[at + 1..]);
+            let same = [tokens[at].clone(), tokens[at].clone()];
+            let instead = others.iter().map(std::slice::from_ref).chain([&[][..], &same]);
+            for instead in instead {
+                let input: TokenStream = [before, instead, after].concat().into_iter().collect();
+                let expanded = of(input.clone()).to_string();
+                assert!(syn::parse_str::<syn::File>(&expanded).is_ok(), "{input}: {expanded}");
+            }
+        }
+    }
+}
+
+/// Words of C that are no types of Rust's, and those that no identifier may be.
+#[test]
+fn odd_signatures_are_rust() {
+    for types in ["", ", types = crate::types"] {
+        for arch in ["i386", "amd64", "arm64"] {
+            let expanded =
+                expand(expand_stubs, &format!("list = \"tests/odd.lst\", arch = \"{arch}\"{types}, except(NtD)"));
+            assert!(syn::parse_str::<syn::File>(&expanded).is_ok(), "{expanded}");
+        }
     }
 }

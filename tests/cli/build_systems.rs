@@ -22,13 +22,39 @@ fn a_depfile_names_the_output_and_the_list() {
 }
 
 #[test]
+fn a_conversion_depends_on_both_its_files() {
+    let sandbox = Sandbox::new();
+    sandbox.write("numbers.csv", "System call,X\nNtA,0x0000\n");
+    sandbox.write("counts.lst", "NtA 1\n");
+    let base = ["--to", "gas", "-o", "out.s", "--depfile", "out.d"];
+    for (files, input, rule) in [
+        (&["numbers.csv", "--counts", "counts.lst"][..], "", "out.s: numbers.csv counts.lst\n"),
+        (&["-", "--counts", "counts.lst"], "NtA,0x0000\n", "out.s: counts.lst\n"),
+        (&["counts.lst"], "", "out.s: counts.lst\n"),
+    ] {
+        let input = if input.is_empty() { input.to_owned() } else { format!("System call,X\n{input}") };
+        sandbox.run_with(&[&["convert"], files, &base].concat(), &input).status(0).no_stdout().no_stderr();
+        assert_eq!(fs::read_to_string(sandbox.path("out.d")).expect("it is written"), rule);
+    }
+    // The rule is written over nothing that is read, and is no output of another kind.
+    for depfile in ["counts.lst", "./out.s"] {
+        let arguments = ["convert", "counts.lst", "--to", "gas", "-o", "out.s", "--depfile", depfile];
+        sandbox.run(&arguments).status(2).no_stdout();
+    }
+    assert_eq!(fs::read_to_string(sandbox.path("counts.lst")).expect("it stays"), "NtA 1\n");
+}
+
+#[test]
 fn a_depfile_needs_an_output() {
     let sandbox = Sandbox::new();
-    for output in [&[][..], &["-o", "-"], &["-o", "out.s", "--check"]] {
-        let arguments = [&["gen", "-", "--arch", "i386", "--emit", "gas", "--depfile", "out.d"][..], output].concat();
-        let outcome = sandbox.run_with(&arguments, SMALL).status(2).no_stdout();
-        assert!(outcome.stderr().contains("error: "), "{}", outcome.stderr());
-        assert!(!sandbox.path("out.d").exists() && !sandbox.path("out.s").exists());
+    for command in [&["gen", "-", "--arch", "i386", "--emit", "gas"][..], &["convert", "-", "--to", "gas"]] {
+        for output in [&[][..], &["-o", "-"], &["-o", "out.s", "--check"]] {
+            let arguments = [command, &["--depfile", "out.d"], output].concat();
+            let outcome = sandbox.run_with(&arguments, SMALL).status(2).no_stdout();
+            assert!(outcome.stderr().starts_with("error: "), "{}", outcome.stderr());
+            assert!(outcome.stderr().contains("\n\nUsage: ntgate "), "{}", outcome.stderr());
+            assert!(!sandbox.path("out.d").exists() && !sandbox.path("out.s").exists());
+        }
     }
 }
 
@@ -69,6 +95,18 @@ fn check_shows_how_text_differs() {
         "--- out.lst\n+++ out.lst (of small.lst)\n@@ -1,3 +1,3 @@\n # System services: name and argument count. Made by ntgate.\n NtNone 0\n-NtThree 4\n+NtThree 3\n"
     );
     assert_eq!(outcome.stderr(), "ntgate: error: out.lst is not what small.lst gives; leave out --check to write it\n");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_device_is_not_compared_with() {
+    let sandbox = Sandbox::new();
+    assert!(Command::new("mkfifo").arg(sandbox.path("pipe")).status().expect("mkfifo runs").success());
+    for target in ["/dev/null", "/dev/full", "/dev/zero", "pipe"] {
+        let outcome = sandbox.run(&["gen", "--arch", "i386", "--emit", "gas", "-o", target, "--check"]).status(2);
+        let told = format!("ntgate: error: {target} is no file: --check has nothing to compare with\n");
+        assert_eq!(outcome.no_stdout().stderr(), told);
+    }
 }
 
 #[test]

@@ -120,6 +120,94 @@ fn a_lock_file_guards_a_numbering() {
     sandbox.run(&["diff", "--lock", "sysfuncs.lock"]).status(0).no_stderr();
 }
 
+/// A lock that cannot be read is not compared with; --update mends it, unless it could be a later ntgate's.
+#[test]
+fn a_damaged_lock_is_mended_and_a_newer_one_is_kept() {
+    let sandbox = Sandbox::new();
+    sandbox.write("one.lst", "NtA 1\n");
+    let compare = ["diff", "--lock", "x.lock", "one.lst"];
+    let update = ["diff", "--lock", "x.lock", "one.lst", "--update"];
+    sandbox.run(&update).status(0).no_stderr();
+    let good = fs::read_to_string(sandbox.path("x.lock")).expect("it is written");
+    let merged = format!("<<<<<<< ours\n{good}=======\n{good}>>>>>>> theirs\n");
+    for damaged in [good.replace("NtA 1", "NtA"), merged, good.replace("lock 1", "lock x")] {
+        sandbox.write("x.lock", &damaged);
+        let outcome = sandbox.run(&compare).status(2).no_stdout();
+        assert!(outcome.stderr().contains("--update writes the file anew"), "{}", outcome.stderr());
+        let outcome = sandbox.run(&update).status(0).no_stdout();
+        assert!(outcome.stderr().starts_with("x.lock:"), "{}", outcome.stderr());
+        let note = "\nntgate: note: x.lock had mistakes, and has been written anew\n";
+        assert!(outcome.stderr().ends_with(note), "{}", outcome.stderr());
+        assert_eq!(fs::read_to_string(sandbox.path("x.lock")).expect("it is there"), good);
+    }
+    // A mistake of the list does not cost what is left of the lock.
+    sandbox.write("x.lock", &good.replace("NtA 1", "NtA"));
+    sandbox.write("bad.lst", "NtA\n");
+    sandbox.run(&["diff", "--lock", "x.lock", "bad.lst", "--update"]).status(2);
+    assert_eq!(fs::read_to_string(sandbox.path("x.lock")).expect("it is there"), good.replace("NtA 1", "NtA"));
+
+    let newer = "# ntgate lock 2\n0x0000 NtA 1 stdcall\n";
+    sandbox.write("x.lock", newer);
+    for arguments in [&compare[..], &update] {
+        let outcome = sandbox.run(arguments).status(2).no_stdout();
+        let told = "x.lock:1:1: error: the lock file has version 2, and this ntgate knows none after 1 [E040]\n";
+        assert!(outcome.stderr().starts_with(told), "{}", outcome.stderr());
+        assert_eq!(outcome.stderr().matches("error: ").count(), 1, "{}", outcome.stderr());
+        assert_eq!(fs::read_to_string(sandbox.path("x.lock")).expect("it stays"), newer);
+    }
+    // What is no file has nothing to lose, and is not read.
+    #[cfg(unix)]
+    sandbox.run(&["diff", "--lock", "/dev/null", "one.lst", "--update"]).status(0).no_stderr();
+    let shown = sandbox.run(&["diff", "--lock", "-", "one.lst", "--update"]).status(0).no_stderr();
+    assert_eq!(shown.stdout(), good);
+}
+
+#[test]
+fn a_system_that_may_be_two_is_not_chosen() {
+    let sandbox = Sandbox::new();
+    sandbox.write("list.lst", "NtA 1\n");
+    sandbox.write("two.csv", "System call,Windows XP (SP1),windows xp (sp1)\nNtA,0x0000,0x0007\n");
+    let against = ["diff", "list.lst", "--against", "two.csv", "--system"];
+    let outcome = sandbox.run(&[&against[..], &["WINDOWS XP/SP1"]].concat()).status(2).no_stdout();
+    let told = "two.csv:1:13: error: `WINDOWS XP/SP1` may be 2 systems of the file [E041]\n";
+    assert!(outcome.stderr().starts_with(told), "{}", outcome.stderr());
+    let help = "name one as it stands there: `Windows XP/SP1`, `windows xp/sp1`\n";
+    assert!(outcome.stderr().ends_with(help), "{}", outcome.stderr());
+    for (system, status) in [("Windows XP/SP1", 0), ("windows xp/sp1", 1)] {
+        sandbox.run(&[&against[..], &[system]].concat()).status(status).no_stderr();
+    }
+    sandbox.write("twice.json", "{\"XP\": {\"SP1\": {\"NtA\": 0}}, \"XP\": {\"SP1\": {\"NtA\": 1}}}");
+    let outcome = sandbox.run(&["diff", "list.lst", "--against", "twice.json", "--system", "XP/SP1"]).status(2);
+    assert!(outcome.stderr().contains("error: the file has the system `XP/SP1` 2 times"), "{}", outcome.stderr());
+}
+
+/// The built-in list has the name of a file, and is none; nor is standard input.
+#[test]
+fn sarif_points_at_files_alone() {
+    let sandbox = Sandbox::new();
+    sandbox.write("other.lst", "NtNothing 0\n");
+    let results = |arguments: &[&str], input: &str| {
+        let outcome = sandbox.run_with(arguments, input).status(1).no_stderr();
+        let sarif: Value = serde_json::from_str(outcome.stdout()).expect("it is JSON");
+        let results = sarif["runs"][0]["results"].as_array().expect("there are results").clone();
+        results.into_iter().map(|result| (result["ruleId"].clone(), result["locations"][0].is_object()))
+    };
+    sandbox.run(&["diff", "--lock", "x.lock", "other.lst", "--update"]).status(0);
+    for (rule, is_place) in results(&["diff", "--lock", "x.lock", "--sarif"], "") {
+        assert_eq!(is_place, rule == "service-removed", "{rule}: only the lock is a file");
+    }
+    for (rule, is_place) in results(&["diff", "-", "other.lst", "--sarif"], "NtA 1\n") {
+        assert_eq!(is_place, rule == "service-added", "{rule}: only the list is a file");
+    }
+    // A file of that name is one.
+    sandbox.write("sysfuncs.lst", "NtA 1\n");
+    assert!(results(&["diff", "sysfuncs.lst", "other.lst", "--sarif"], "").all(|(_, is_place)| is_place));
+    let left_out = ["diff", "-", "--against", "x.csv", "--sarif"];
+    sandbox.write("x.csv", "name,X (1)\nNtB,0x0000\n");
+    let list = "NtA 1\n#! table win32k base=0x1000\nNtC 1\n";
+    assert!(results(&left_out, list).all(|(rule, is_place)| is_place == (rule == "service-removed")));
+}
+
 #[test]
 fn programs_get_json_and_sarif() {
     let sandbox = Sandbox::new();
@@ -166,5 +254,22 @@ fn what_does_not_go_together_is_refused() {
     ] {
         let outcome = sandbox.run(arguments).status(2).no_stdout();
         assert!(outcome.stderr().contains("error: "), "{arguments:?}: {}", outcome.stderr());
+    }
+    // What clap does not see is told in its way.
+    for (arguments, told) in [
+        (&["diff"][..], "neither of the two files OLD and NEW given\n\n  tip: --against TABLE and --lock LOCK take "),
+        (&["diff", "a.lst"], "one of the two files OLD and NEW given\n"),
+        (&["diff", "a", "b", "--lock", "c"], "the argument '--lock <LOCK>' cannot be used with OLD and NEW\n"),
+        (&["diff", "a", "b", "--against", "c"], "the argument '--against <TABLE>' cannot be used with OLD and NEW\n"),
+        (&["diff", "-", "-"], "standard input cannot be both sides\n\n  tip: name a file for one of them\n"),
+        (
+            &["diff", "a", "b", "--from", "csv", "--from", "csv", "--from", "csv"],
+            "the argument '--from <FORMAT>' cannot be used more than twice\n\n  tip: the first is for OLD",
+        ),
+    ] {
+        let outcome = sandbox.run(arguments).status(2).no_stdout();
+        assert!(outcome.stderr().starts_with(&format!("error: {told}")), "{}", outcome.stderr());
+        let tail = "\n\nUsage: ntgate diff [OPTIONS] [FILE]...\n\nFor more information, try '--help'.\n";
+        assert!(outcome.stderr().ends_with(tail), "{}", outcome.stderr());
     }
 }

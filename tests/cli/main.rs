@@ -5,6 +5,10 @@ mod build_systems;
 mod call;
 mod convert;
 mod diff;
+mod gdbserver;
+mod kd;
+#[cfg(unix)]
+mod kd_terminal;
 mod nci;
 mod support;
 
@@ -221,10 +225,13 @@ fn gen_checks_without_writing() {
     assert_eq!(fs::read_to_string(sandbox.path("out.s")).expect("it stays"), "other\n");
     // What cannot be read cannot be compared.
     fs::create_dir(sandbox.path("directory")).expect("it is made");
-    for (target, message) in [("directory", "cannot read directory: "), ("-", "--check needs a file")] {
+    for (target, message) in [
+        ("directory", "ntgate: error: cannot read directory: "),
+        ("-", "error: the argument '--check' cannot be used with '--output -'\n\n  tip: name the file "),
+    ] {
         let check = ["gen", "small.lst", "--arch", "i386", "--emit", "gas", "--check", "-o", target];
         let outcome = sandbox.run(&check).status(2).no_stdout();
-        assert!(outcome.stderr().starts_with(&format!("ntgate: error: {message}")), "{}", outcome.stderr());
+        assert!(outcome.stderr().starts_with(message), "{}", outcome.stderr());
     }
 }
 
@@ -301,6 +308,37 @@ fn bad_usage_is_status_2() {
     ] {
         let outcome = sandbox.run(arguments).status(2).no_stdout();
         assert!(!outcome.stderr().is_empty(), "{arguments:?}");
+    }
+}
+
+/// What the format cannot hold of a list is the list's own mistake, and no usage helps.
+#[test]
+fn a_list_that_does_not_fit_is_told_without_usage() {
+    let arguments = ["gen", "-", "--arch", "amd64", "--emit", "packed-table"];
+    let outcome = Sandbox::new().run_with(&arguments, "NtA 20\n").status(2).no_stdout();
+    let told = "ntgate: error: line 1: NtA takes 20 arguments, over the 19 of the format packed-table\n";
+    assert!(outcome.stderr().contains(told) && !outcome.stderr().contains("Usage"), "{}", outcome.stderr());
+}
+
+/// Arguments that are right one by one, and contradict each other.
+#[test]
+fn contradictions_are_told_with_what_would_do() {
+    let sandbox = Sandbox::new();
+    sandbox.write("a.lst", SMALL);
+    let gen_i386 = ["gen", "--arch", "i386", "--emit"];
+    for (arguments, told) in [
+        (&["gen", "--arch", "amd64", "--emit", "nasm", "--shape", "sysenter"][..], "known: syscall, syscall-reactos, "),
+        (&["gen", "--arch", "arm64", "--emit", "masm"], "the format masm is for i386 and amd64, not arm64; gas can"),
+        (&[&gen_i386[..], &["packed-table"]].concat(), "the format packed-table is for amd64, not i386"),
+        (&[&gen_i386[..], &["bin", "--shape", "zw"]].concat(), "its stubs refer to _KiSystemService"),
+        (&[&gen_i386[..], &["pe", "--shape", "zw"]].concat(), "ask for --shape int2e-frame, "),
+        (&["convert", "a.lst", "--arch", "arm64", "--to", "nasm"], "the format nasm is for i386 and amd64, not arm64"),
+        (&["convert", "-", "--counts", "-", "--to", "list"], "tip: standard input is one file: name the other"),
+    ] {
+        let outcome = sandbox.run(arguments).status(2).no_stdout();
+        let usage = format!("\n\nUsage: ntgate {} ", arguments[0]);
+        assert!(outcome.stderr().starts_with("error: ") && outcome.stderr().contains(told), "{}", outcome.stderr());
+        assert!(outcome.stderr().contains(&usage), "{}", outcome.stderr());
     }
 }
 

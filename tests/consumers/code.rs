@@ -1,4 +1,6 @@
-//! The code that is in a library: what the compiler and its assembler made of the macros.
+//! The code that is in a library or a program: what compilers, assemblers and linkers made of the stubs.
+
+#![allow(dead_code, reason = "no test needs all of it")]
 
 use std::collections::BTreeMap;
 
@@ -15,7 +17,7 @@ pub(crate) struct Code {
     pub(crate) relocations: Vec<(usize, String)>,
 }
 
-/// All code of a library, by the names of its symbols.
+/// All code of a library or a program, by the names of its symbols.
 pub(crate) struct Library(BTreeMap<String, Code>);
 
 impl Library {
@@ -30,6 +32,13 @@ impl Library {
                 read_object(&object::File::parse(data).expect("it is an object"), &mut codes);
             }
         }
+        Self(codes)
+    }
+
+    /// Reads a program or an object.
+    pub(crate) fn read_file(bytes: &[u8]) -> Self {
+        let mut codes = BTreeMap::new();
+        read_object(&object::File::parse(bytes).expect("it is a program"), &mut codes);
         Self(codes)
     }
 
@@ -84,8 +93,8 @@ fn read_object(file: &object::File<'_>, codes: &mut BTreeMap<String, Code>) {
         for symbol in &symbols {
             let start = start_of(symbol);
             // Labels have no size, and neither has anything in a COFF object.
-            let next = symbols.iter().map(start_of).filter(|&other| other > start).min().unwrap_or(data.len());
-            let end = if symbol.size() > 0 { start + symbol.size() as usize } else { next };
+            let next = || symbols.iter().map(start_of).filter(|&other| other > start).min().unwrap_or(data.len());
+            let end = if symbol.size() > 0 { start + symbol.size() as usize } else { next() };
             let relocations = section.relocations().filter(|(offset, _)| (start..end).contains(&(*offset as usize)));
             let relocations = relocations.map(|(offset, relocation)| {
                 let RelocationTarget::Symbol(index) = relocation.target() else { panic!("it is to no symbol") };

@@ -78,7 +78,7 @@ fn parse_table<'a>(line: Line<'a>, words: &[Word<'a>]) -> Result<(&'a str, u32),
     let [name, options @ ..] = words else {
         return Err(bad(whole, "the table has no name".to_owned()));
     };
-    if !is_identifier(name.text) {
+    if !is_table_name(name.text) {
         return Err(bad(name.span(), format!("{} is not a name for a table", quoted(name.text))));
     }
     let [base] = options else {
@@ -97,7 +97,7 @@ fn parse_table<'a>(line: Line<'a>, words: &[Word<'a>]) -> Result<(&'a str, u32),
 }
 
 /// Table names become parts of C identifiers.
-fn is_identifier(text: &str) -> bool {
+pub(crate) fn is_table_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && text.len() <= limits::NAME_CHARS

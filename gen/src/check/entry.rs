@@ -1,5 +1,7 @@
 //! Lines that are services.
 
+use std::collections::hash_map::Entry;
+
 use super::number::parse_number;
 use super::{Checker, Place, label};
 use crate::diag::{Code, Diagnostic, quoted};
@@ -37,16 +39,19 @@ impl<'a> Checker<'a> {
         if let Some((code, message, help)) = mistake {
             self.say(code, message, place.label(""), help);
         }
-        if let Some(first) = self.names.get(name.text) {
-            let message = format!("{} is in the list already", quoted(name.text));
-            let first = first.label("first here");
-            self.report(
-                Diagnostic::new(Code::DuplicateName, message, place.label("again here"))
-                    .related(first)
-                    .help("take one of the two lines out, or mend its name"),
-            );
-        } else {
-            self.names.insert(name.text, place);
+        match self.names.entry(name.text) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(place);
+            }
+            Entry::Occupied(first) => {
+                let message = format!("{} is in the list already", quoted(name.text));
+                let first = first.get().label("first here");
+                self.report(
+                    Diagnostic::new(Code::DuplicateName, message, place.label("again here"))
+                        .related(first)
+                        .help("take one of the two lines out, or mend its name"),
+                );
+            }
         }
         checked
     }
@@ -88,7 +93,7 @@ fn name_mistake(name: &str) -> Option<(Code, String, String)> {
 }
 
 /// A comment as a doc comment: one line of plain text.
-fn doc_text(comment: &str) -> Option<String> {
+pub(crate) fn doc_text(comment: &str) -> Option<String> {
     let text: String = comment.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())

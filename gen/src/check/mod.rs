@@ -19,7 +19,13 @@ use crate::model::{Service, ServiceList, ServiceTable, limits};
 use crate::syntax::{Line, RawLine, Word, lines, not_text, parse_line};
 
 #[cfg(feature = "readers")]
+pub(crate) use directive::is_table_name;
+#[cfg(feature = "readers")]
+pub(crate) use entry::doc_text;
+#[cfg(feature = "readers")]
 pub(crate) use number::{hex_digits, parse_decimal, parse_number};
+#[cfg(feature = "readers")]
+pub(crate) use signature::parse_param;
 
 /// The name of the table that a list without `#! table` makes.
 const DEFAULT_TABLE: &str = "main";
@@ -39,7 +45,7 @@ pub struct Read {
 ///
 /// All errors and warnings of the list, if there is at least one error.
 pub fn read_list(name: &str, bytes: &[u8]) -> Result<Read, Diagnostics> {
-    let mut checker = Checker::new(name);
+    let mut checker = Checker::new(name, bytes);
     if let Some(why) = not_text(bytes) {
         checker.report_not_text(bytes, why);
     } else {
@@ -108,11 +114,14 @@ fn label(line: Line<'_>, span: Range<usize>, text: impl Into<String>) -> Label {
 }
 
 impl<'a> Checker<'a> {
-    fn new(name: &str) -> Self {
+    fn new(name: &str, bytes: &[u8]) -> Self {
+        // Most lines are services. A file may have very many lines, and then nothing is right about it.
+        let lines = bytes.iter().filter(|&&byte| byte == b'\n').count();
+        let services = limits::TABLES * limits::SERVICES_PER_TABLE as usize;
         Self {
             diags: Diagnostics::new(name),
             tables: Vec::new(),
-            names: HashMap::new(),
+            names: HashMap::with_capacity(lines.min(services)),
             seen_invalid: false,
             seen_nul: false,
         }

@@ -48,8 +48,8 @@ fn offset_in(word: Word<'_>, part: &str) -> usize {
 }
 
 /// Why a signature cannot be read: words for people, and the parameter's text.
-pub(super) struct BadParam<'a> {
-    pub(super) why: &'static str,
+pub(crate) struct BadParam<'a> {
+    pub(crate) why: &'static str,
     pub(super) text: &'a str,
 }
 
@@ -75,12 +75,16 @@ fn split_top_level(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn parse_param(text: &str) -> Result<Param, BadParam<'_>> {
+/// Reads a type and perhaps a name.
+pub(crate) fn parse_param(text: &str) -> Result<Param, BadParam<'_>> {
     let bad = |why| BadParam { why, text: text.trim() };
     let tokens = tokens(text).ok_or_else(|| bad("is not a type and a name"))?;
     let words = tokens.iter().filter(|token| is_type_word(token)).count();
     let (ty, name) = match tokens.split_last() {
         None => return Err(bad("")),
+        Some((last, _)) if last.ends_with(')') && !is_annotation(last) => {
+            return Err(bad("ends with a parenthesis, not with a type or a name"));
+        }
         // With one word there is no name: `HANDLE` and `PVOID *` are types.
         Some((last, before)) if words > 1 && is_type_word(last) && !C_WORDS.contains(last) => (before, Some(*last)),
         Some(_) => (&tokens[..], None),
@@ -95,9 +99,10 @@ fn parse_param(text: &str) -> Result<Param, BadParam<'_>> {
 const C_WORDS: [&str; 12] =
     ["const", "volatile", "unsigned", "signed", "int", "long", "short", "char", "void", "float", "double", "OPTIONAL"];
 
-/// Whether a word may be a type or a name: no star, no annotation.
+/// Whether a word may be a type or a name: no star, no annotation. What has arguments is a macro, and so an annotation too,
+/// known or not.
 fn is_type_word(token: &str) -> bool {
-    token != "*" && !is_annotation(token)
+    token != "*" && !token.ends_with(')') && !is_annotation(token)
 }
 
 /// Identifiers (an annotation with its argument counts as one) and stars; `None` if there is anything else.
@@ -145,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_is_no_parameter_is_refused() {
-        for text in ["HANDLE a,", "HANDLE a[4]", "...", "*", "HANDLE é", "_In_"] {
+        for text in ["HANDLE a,", "HANDLE a[4]", "...", "*", "HANDLE é", "_In_", "HANDLE a(b)", "FOO(x)"] {
             assert!(parse_params(text).is_err(), "{text}");
         }
     }

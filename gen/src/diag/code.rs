@@ -125,6 +125,8 @@ codes! {
     NoCounts = "E039",
     /// A lock file is of another version or cannot be read.
     BadLock = "E040",
+    /// The system that was chosen may be more than one of a file.
+    AmbiguousSystem = "E041",
     /// A count starts with 0, which C and the old tools take for octal.
     OctalCount = "W001",
     /// There are more arguments than a 64-bit service can have.

@@ -58,8 +58,8 @@ impl Diff {
     pub fn to_json(&self) -> String {
         let document = Document {
             version: VERSION,
-            old: &self.old,
-            new: &self.new,
+            old: &self.old.name,
+            new: &self.new.name,
             same: self.is_same(),
             compatible: self.is_compatible(),
             common: self.common,

@@ -21,13 +21,13 @@ use crate::diag::Label;
 use crate::model::{Arch, limits};
 use crate::read::{Entry, Services};
 
-pub use lock::{is_lock, write_lock};
+pub use lock::{OldLock, old_lock, write_lock};
 
 /// What moved. Services are told apart by their names; what a side does not know is not compared.
 #[derive(Clone, Debug)]
 pub struct Diff {
-    old: String,
-    new: String,
+    old: Side,
+    new: Side,
     /// Services that both have.
     common: usize,
     added: Vec<Addition>,
@@ -35,6 +35,20 @@ pub struct Diff {
     renumbered: Vec<Moved>,
     counts: Vec<CountChange>,
     notes: Vec<String>,
+}
+
+/// What was compared.
+#[derive(Clone, Debug)]
+struct Side {
+    /// What messages call it.
+    name: String,
+    is_file: bool,
+}
+
+impl Side {
+    fn of(services: &Services) -> Self {
+        Self { name: services.file().to_owned(), is_file: services.is_file() }
+    }
 }
 
 /// A service that only the new side has.
@@ -87,8 +101,8 @@ impl Diff {
         let removed: Vec<Entry> =
             old.entries().iter().filter(|entry| new.by_name(entry.name()).is_none()).cloned().collect();
         let mut diff = Self {
-            old: old.file().to_owned(),
-            new: new.file().to_owned(),
+            old: Side::of(old),
+            new: Side::of(new),
             common: 0,
             added: Vec::new(),
             removed,
@@ -151,13 +165,13 @@ impl Diff {
     /// What messages call the old side.
     #[must_use]
     pub fn old_file(&self) -> &str {
-        &self.old
+        &self.old.name
     }
 
     /// What messages call the new side.
     #[must_use]
     pub fn new_file(&self) -> &str {
-        &self.new
+        &self.new.name
     }
 
     /// How many services both sides have.

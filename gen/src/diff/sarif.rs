@@ -3,8 +3,8 @@
 
 use serde::Serialize;
 
-use super::Diff;
 use super::json::pretty;
+use super::{Diff, Side};
 use crate::diag::{Label, plural};
 
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -110,7 +110,7 @@ struct Region {
 
 impl Diff {
     /// The difference as SARIF 2.1.0, with a line feed at its end. A result points at the new side; what is removed, at
-    /// the old one. What is no file (`<stdin>`) is not pointed at.
+    /// the old one. What is [no file](crate::read::Services::without_file) is not pointed at.
     #[must_use]
     pub fn to_sarif(&self) -> String {
         let rule = |&(id, level, text): &(&'static str, &'static str, &str)| Rule {
@@ -127,29 +127,30 @@ impl Diff {
     fn outcomes(&self) -> Vec<Outcome<'_>> {
         let mut outcomes = Vec::new();
         let hex = |number: Option<u32>| number.map_or(String::new(), |number| format!(", number {number:#x}"));
+        let old = &self.old.name;
         for entry in &self.removed {
-            let text = format!("{} is gone{}; {} had it", entry.name(), hex(entry.number()), self.old);
+            let text = format!("{} is gone{}; {old} had it", entry.name(), hex(entry.number()));
             outcomes.push(outcome(0, entry.name(), text, &self.old, entry.label()));
         }
         for added in &self.added {
             let entry = &added.entry;
-            let text = format!("{} is new{}; {} does not have it", entry.name(), hex(entry.number()), self.old);
+            let text = format!("{} is new{}; {old} does not have it", entry.name(), hex(entry.number()));
             outcomes.push(outcome(1, entry.name(), text, &self.new, entry.label()));
         }
         for moved in &self.renumbered {
-            let text = format!("{} has number {:#x}; in {} it has {:#x}", moved.name, moved.new, self.old, moved.old);
+            let text = format!("{} has number {:#x}; in {old} it has {:#x}", moved.name, moved.new, moved.old);
             outcomes.push(outcome(2, &moved.name, text, &self.new, &moved.label));
         }
         for change in &self.counts {
             let new = plural(usize::from(change.new), "argument");
-            let text = format!("{} takes {new} on {}; in {} {}", change.name, change.arch, self.old, change.old);
+            let text = format!("{} takes {new} on {}; in {old} {}", change.name, change.arch, change.old);
             outcomes.push(outcome(3, &change.name, text, &self.new, &change.label));
         }
         outcomes
     }
 }
 
-fn outcome<'a>(rule: usize, service: &'a str, text: String, file: &str, label: &Label) -> Outcome<'a> {
+fn outcome<'a>(rule: usize, service: &'a str, text: String, side: &Side, label: &Label) -> Outcome<'a> {
     let (rule_id, level, _) = RULES[rule];
     let location = |uri| Location {
         physical_location: PhysicalLocation {
@@ -162,16 +163,13 @@ fn outcome<'a>(rule: usize, service: &'a str, text: String, file: &str, label: &
         rule_index: rule,
         level,
         message: Message { text },
-        locations: uri(file).map(location).into_iter().collect(),
+        locations: side.is_file.then(|| location(uri(&side.name))).into_iter().collect(),
         partial_fingerprints: Fingerprint { service },
     }
 }
 
-/// A path as a URI reference (RFC 3986): what may not stand in one is escaped. `None` for what is no file.
-fn uri(file: &str) -> Option<String> {
-    if file.starts_with('<') {
-        return None;
-    }
+/// A path as a URI reference (RFC 3986): what may not stand in one is escaped.
+fn uri(file: &str) -> String {
     let path = file.replace('\\', "/");
     let mut uri = String::new();
     // A colon in the first part of a relative path would make a scheme of it.
@@ -182,7 +180,7 @@ fn uri(file: &str) -> Option<String> {
             uri.push_str(&format!("%{byte:02X}"));
         }
     }
-    Some(uri)
+    uri
 }
 
 #[cfg(test)]
@@ -191,8 +189,7 @@ mod tests {
 
     #[test]
     fn paths_are_uri_references() {
-        assert_eq!(uri("dir/a b.lst").as_deref(), Some("dir/a%20b.lst"));
-        assert_eq!(uri("C:\\x\\é.lst").as_deref(), Some("C%3A/x/%C3%A9.lst"));
-        assert_eq!(uri("<stdin>"), None);
+        assert_eq!(uri("dir/a b.lst"), "dir/a%20b.lst");
+        assert_eq!(uri("C:\\x\\é.lst"), "C%3A/x/%C3%A9.lst");
     }
 }

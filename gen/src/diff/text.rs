@@ -13,7 +13,7 @@ impl Diff {
     /// moved together.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut lines = vec![format!("{} -> {}: {}", self.old, self.new, self.summary())];
+        let mut lines = vec![format!("{} -> {}: {}", self.old.name, self.new.name, self.summary())];
         lines.extend(self.removed.iter().map(|entry| format!("removed     {}", described(entry))));
         for addition in &self.added {
             let replaces = addition.replaces.as_ref().map(|name| format!(", where {name} was"));

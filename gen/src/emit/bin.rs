@@ -1,6 +1,7 @@
 //! `bin`: the code of the stubs, one after another.
 
-use super::{Error, Format, Stubs};
+use super::codes::Codes;
+use super::{Error, Format};
 use crate::model::Arch;
 
 /// Each stub starts at a multiple of two to this power: a line of the instruction fetch, and what Windows does.
@@ -16,15 +17,14 @@ pub(super) const fn filler(arch: Arch) -> u8 {
     }
 }
 
-pub(super) fn encode_bin(stubs: &Stubs) -> Result<Vec<u8>, Error> {
+pub(super) fn encode_bin(codes: &Codes<'_>) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    for stub in &stubs.stubs {
-        let code = stub.encode().map_err(|error| Error::encode(&stub.service, error))?;
+    for code in codes.stubs.iter().map(|stub| &stub.code) {
         if let Some(relocation) = code.relocations.first() {
-            return Err(Error::relocation(Format::Bin, stubs.shape, &relocation.symbol));
+            return Err(Error::relocation(Format::Bin, codes.shape, &relocation.symbol));
         }
-        bytes.resize(bytes.len().next_multiple_of(1 << ALIGN_POWER), filler(stubs.shape.arch()));
-        bytes.extend(code.bytes);
+        bytes.resize(bytes.len().next_multiple_of(1 << ALIGN_POWER), filler(codes.shape.arch()));
+        bytes.extend_from_slice(&code.bytes);
     }
     Ok(bytes)
 }

@@ -99,17 +99,92 @@ fn push_prototypes(out: &mut Lines, dialect: &Dialect, list: &ServiceList) {
 /// The parameters by the signature, if there is one.
 fn typed_params(service: &Service) -> Option<String> {
     let signature = service.signature()?;
-    let params = signature.iter().zip(usable_names(signature)).map(|(param, name)| {
-        let ty = plain_type(param).replace("* *", "**").replace("* *", "**");
-        match name {
+    let types: Vec<_> =
+        signature.iter().map(|param| plain_type(param).replace("* *", "**").replace("* *", "**")).collect();
+    let is_type = |name: &str| types.iter().any(|ty| ty.split([' ', '*']).any(|word| word == name));
+    let params = types.iter().zip(usable_names(signature)).map(|(ty, name)| {
+        match name.filter(|name| !is_taken(name) && !is_type(name)) {
             Some(name) if ty.ends_with('*') => format!("{ty}{name}"),
             Some(name) => format!("{ty} {name}"),
-            None => ty,
+            None => ty.clone(),
         }
     });
     let params = params.collect::<Vec<_>>().join(", ");
     Some(if params.is_empty() { "void".to_owned() } else { params })
 }
+
+/// Whether a parameter cannot have a name that is good C: in C++ it is a word, or it is a macro, of this header or of
+/// compilers and Windows.
+fn is_taken(name: &str) -> bool {
+    let is_ours =
+        name.starts_with("NTGATE_") || name.starts_with("Nt") && (name.ends_with("_ID") || name.ends_with("_ARGBYTES"));
+    is_ours || MACROS.contains(&name) || CPP_KEYWORDS.contains(&name)
+}
+
+/// What gcc defines without being asked, `windows.h` and its like, and this header.
+const MACROS: &[&str] = &["NTAPI", "far", "i386", "interface", "linux", "near", "small", "unix"];
+
+/// Words of C++ that are none of C (C++23, lex.key and lex.digraph).
+const CPP_KEYWORDS: &[&str] = &[
+    "alignas",
+    "alignof",
+    "and",
+    "and_eq",
+    "bitand",
+    "bitor",
+    "bool",
+    "catch",
+    "char16_t",
+    "char32_t",
+    "char8_t",
+    "class",
+    "co_await",
+    "co_return",
+    "co_yield",
+    "compl",
+    "concept",
+    "const_cast",
+    "consteval",
+    "constexpr",
+    "constinit",
+    "decltype",
+    "delete",
+    "dynamic_cast",
+    "explicit",
+    "export",
+    "false",
+    "friend",
+    "mutable",
+    "namespace",
+    "new",
+    "noexcept",
+    "not",
+    "not_eq",
+    "nullptr",
+    "operator",
+    "or",
+    "or_eq",
+    "private",
+    "protected",
+    "public",
+    "reinterpret_cast",
+    "requires",
+    "static_assert",
+    "static_cast",
+    "template",
+    "this",
+    "thread_local",
+    "throw",
+    "true",
+    "try",
+    "typeid",
+    "typename",
+    "using",
+    "virtual",
+    "wchar_t",
+    "xor",
+    "xor_eq",
+];
 
 /// Opens `#ifdef NTGATE_INLINE` and leaves it open for the prototypes.
 fn push_inline(out: &mut Lines, dialect: &Dialect, list: &ServiceList) {
@@ -145,7 +220,7 @@ fn gate(list: &ServiceList, arch: Arch) -> String {
 fn push_call_i386(out: &mut Lines, gate: &str) {
     out.text(&format!(
         "
-static inline long NtgateCall(unsigned long number, const unsigned long *arguments)
+static inline long ntgate_call(unsigned long number, const unsigned long *arguments)
 {{
     long status;
 
@@ -184,7 +259,7 @@ fn push_calls_amd64(out: &mut Lines, list: &ServiceList, gate: &str) {
 fn push_call_amd64(out: &mut Lines, count: u32, gate: &str) {
     let stack = if count == 0 { String::new() } else { ", const unsigned long long *stack".to_owned() };
     out.line(&format!(
-        "static inline int NtgateCall{}(unsigned int number, unsigned long long a1, unsigned long long a2,
+        "static inline int ntgate_call{}(unsigned int number, unsigned long long a1, unsigned long long a2,
                               unsigned long long a3, unsigned long long a4{stack})
 {{
     register unsigned long long r10 __asm__(\"r10\") = a1;
@@ -229,10 +304,10 @@ fn push_function(out: &mut Lines, dialect: &Dialect, service: &Service) {
     out.line(&format!("static inline {long} {name}({params})\n{{"));
     let registers = REGISTER_ARGS as usize;
     match arch {
-        Arch::I386 if count == 0 => out.line(&format!("    return NtgateCall({name}_ID, 0);")),
+        Arch::I386 if count == 0 => out.line(&format!("    return ntgate_call({name}_ID, 0);")),
         Arch::I386 => {
             out.line(&format!("    const {slot} arguments[] = {{ {} }};", args.join(", ")));
-            out.line(&format!("    return NtgateCall({name}_ID, arguments);"));
+            out.line(&format!("    return ntgate_call({name}_ID, arguments);"));
         }
         _ => {
             let mut first: Vec<_> = args.iter().take(registers).cloned().collect();
@@ -240,10 +315,10 @@ fn push_function(out: &mut Lines, dialect: &Dialect, service: &Service) {
             let first = first.join(", ");
             let stack = args.get(registers..).unwrap_or_default();
             if stack.is_empty() {
-                out.line(&format!("    return NtgateCall4({name}_ID, {first});"));
+                out.line(&format!("    return ntgate_call4({name}_ID, {first});"));
             } else {
                 out.line(&format!("    const {slot} stack[] = {{ {} }};", stack.join(", ")));
-                out.line(&format!("    return NtgateCall{count}({name}_ID, {first}, stack);"));
+                out.line(&format!("    return ntgate_call{count}({name}_ID, {first}, stack);"));
             }
         }
     }

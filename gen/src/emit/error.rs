@@ -108,6 +108,12 @@ impl Error {
         Self { kind: Kind::Json(error.to_string()) }
     }
 
+    /// Whether the options contradict each other, whatever the list is.
+    #[must_use]
+    pub fn is_contradiction(&self) -> bool {
+        self.is_options() && !matches!(self.kind, Kind::Args { .. })
+    }
+
     /// Whether other options would do: an architecture, shape or format that do not go together, or not with the list.
     #[must_use]
     pub fn is_options(&self) -> bool {

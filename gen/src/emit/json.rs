@@ -2,11 +2,10 @@
 
 use serde::Serialize;
 
-use super::{Error, Stubs};
-use crate::model::{Param, ServiceList, ServiceTable};
-
-/// Goes up when a key that is here changes its meaning or goes away.
-const VERSION: u32 = 1;
+use super::Error;
+use super::codes::{Coded, Codes};
+use crate::model::{JSON_VERSION, Param, ServiceList, ServiceTable};
+use crate::stub::CodeRelocation;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -35,7 +34,7 @@ struct ServiceStub<'a> {
     symbols: &'a [String],
     /// Lower-case hexadecimal, two digits a byte.
     code: String,
-    relocations: Vec<Field>,
+    relocations: Vec<Field<'a>>,
 }
 
 #[derive(Serialize)]
@@ -47,10 +46,16 @@ struct TypedParam<'a> {
 }
 
 #[derive(Serialize)]
-struct Field {
+struct Field<'a> {
     offset: usize,
-    symbol: String,
+    symbol: &'a str,
     kind: &'static str,
+}
+
+impl<'a> Field<'a> {
+    fn of(field: &'a CodeRelocation) -> Self {
+        Self { offset: field.offset, symbol: &field.symbol, kind: field.kind.name() }
+    }
 }
 
 impl<'a> TypedParam<'a> {
@@ -59,36 +64,28 @@ impl<'a> TypedParam<'a> {
     }
 }
 
-pub(super) fn write_json(list: &ServiceList, stubs: &Stubs) -> Result<Vec<u8>, Error> {
-    let mut services = Vec::with_capacity(stubs.stubs.len());
-    let rows =
-        list.tables().iter().flat_map(|table: &ServiceTable| table.services().iter().map(|row| (table.name(), row)));
-    for ((table, service), stub) in rows.zip(&stubs.stubs) {
-        let code = stub.encode().map_err(|error| Error::encode(&stub.service, error))?;
-        let fields = code.relocations.into_iter();
-        services.push(ServiceStub {
-            name: &stub.service,
+pub(super) fn write_json<'a>(list: &'a ServiceList, codes: &'a Codes<'a>) -> Result<Vec<u8>, Error> {
+    let tables = list.tables().iter().flat_map(|table: &ServiceTable| table.services().iter().map(|_| table.name()));
+    let arch = codes.shape.arch();
+    let row = |(table, stub): (_, &'a Coded<'a>)| {
+        let Coded { service, symbols, code } = stub;
+        ServiceStub {
+            name: service.name().nt(),
             table,
-            number: stub.number,
-            args: stub.args,
+            number: service.number(),
+            args: service.args(arch),
             doc: service.doc(),
             params: service.signature().map(|params| params.iter().map(TypedParam::of).collect()),
-            symbol: stub.symbols.first().map_or("", String::as_str),
-            symbols: &stub.symbols,
+            symbol: symbols.first().map_or("", String::as_str),
+            symbols,
             code: code.bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
-            relocations: fields
-                .map(|field| Field { offset: field.offset, symbol: field.symbol, kind: field.kind.name() })
-                .collect(),
-        });
-    }
-    let (shape, encoding) = (stubs.shape, stubs.encoding);
-    let document = Document {
-        version: VERSION,
-        arch: shape.arch().name(),
-        shape: shape.name(),
-        encoding: encoding.name(),
-        services,
+            relocations: code.relocations.iter().map(Field::of).collect(),
+        }
     };
+    let services = tables.zip(&codes.stubs).map(row).collect();
+    let (shape, encoding) = (codes.shape, codes.encoding);
+    let document =
+        Document { version: JSON_VERSION, arch: arch.name(), shape: shape.name(), encoding: encoding.name(), services };
     let mut json = serde_json::to_vec_pretty(&document).map_err(|error| Error::json(&error))?;
     json.push(b'\n');
     Ok(json)

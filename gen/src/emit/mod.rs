@@ -7,6 +7,7 @@ mod assembly;
 mod bin;
 mod c_dialect;
 mod c_header;
+mod codes;
 mod comment;
 mod csv;
 mod def;
@@ -38,6 +39,8 @@ pub use format::Format;
 
 use crate::model::{Arch, ServiceList};
 use crate::stub::{self, Encoding, Shape, Stub};
+
+use codes::Codes;
 
 /// What to emit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +77,15 @@ impl Options {
         self.encoding = Some(encoding);
         self
     }
+
+    /// The shape and the encoding that are meant.
+    fn resolve(&self) -> Result<(Shape, Encoding), Error> {
+        let shape = self.shape.unwrap_or(Shape::default_for(self.arch));
+        if shape.arch() != self.arch {
+            return Err(Error::wrong_arch(shape, self.arch));
+        }
+        Ok((shape, self.encoding.unwrap_or(shape.default_encoding())))
+    }
 }
 
 /// Emits one output: the bytes of a file.
@@ -98,24 +110,24 @@ pub fn emit(list: &ServiceList, options: &Options) -> Result<Vec<u8>, Error> {
         }
         Format::Csv => Ok(csv::write_csv(list).into_bytes()),
         Format::Syzlang => Ok(syzlang::write_syzlang(list, options.arch).into_bytes()),
-        Format::Bin => bin::encode_bin(&Stubs::build(list, options)?),
+        Format::Bin => bin::encode_bin(&Codes::build(list, options)?),
         #[cfg(feature = "json")]
-        Format::Json => json::write_json(list, &Stubs::build(list, options)?),
+        Format::Json => json::write_json(list, &Codes::build(list, options)?),
         Format::List => Ok(list::write_list(list).into_bytes()),
         Format::Table => table::write_table(list, options.arch).map(String::into_bytes),
         Format::PackedTable => packed_table::write_packed_table(list, options.arch).map(String::into_bytes),
         #[cfg(feature = "object")]
-        Format::Coff => object::encode_coff(&Stubs::build(list, options)?),
+        Format::Coff => object::encode_coff(&Codes::build(list, options)?),
         #[cfg(feature = "object")]
-        Format::Elf => object::encode_elf(&Stubs::build(list, options)?),
+        Format::Elf => object::encode_elf(&Codes::build(list, options)?),
         #[cfg(feature = "object")]
-        Format::Archive => object::encode_coff_archive(&Stubs::build(list, options)?),
+        Format::Archive => object::encode_coff_archive(&Codes::build(list, options)?),
         #[cfg(feature = "object")]
-        Format::ElfArchive => object::encode_elf_archive(&Stubs::build(list, options)?),
+        Format::ElfArchive => object::encode_elf_archive(&Codes::build(list, options)?),
         #[cfg(feature = "object")]
         Format::Implib => object::encode_implib(list, options.arch),
         #[cfg(feature = "object")]
-        Format::Pe => object::encode_pe(&Stubs::build(list, options)?),
+        Format::Pe => object::encode_pe(&Codes::build(list, options)?),
     }
 }
 
@@ -128,11 +140,7 @@ struct Stubs {
 
 impl Stubs {
     fn build(list: &ServiceList, options: &Options) -> Result<Self, Error> {
-        let shape = options.shape.unwrap_or(Shape::default_for(options.arch));
-        if shape.arch() != options.arch {
-            return Err(Error::wrong_arch(shape, options.arch));
-        }
-        let encoding = options.encoding.unwrap_or(shape.default_encoding());
+        let (shape, encoding) = options.resolve()?;
         let stubs = list.services().map(|service| stub::build(shape, service, encoding)).collect();
         Ok(Self { shape, encoding, stubs })
     }

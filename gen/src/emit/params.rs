@@ -89,7 +89,7 @@ pub(super) fn plain_type(param: &Param) -> String {
 }
 
 /// The words and stars of a type without annotations.
-fn words(param: &Param) -> impl Iterator<Item = &str> {
+pub(super) fn words(param: &Param) -> impl Iterator<Item = &str> {
     let mut rest = param.ty().trim_start();
     std::iter::from_fn(move || {
         rest = rest.trim_start();
@@ -229,7 +229,7 @@ fn is_pointer_name(name: &str) -> bool {
 }
 
 /// `unsigned long` and such, by the sizes of Windows.
-fn c_integer(words: &[&str]) -> Option<Kind> {
+pub(super) fn c_integer(words: &[&str]) -> Option<Kind> {
     let is_c = |word: &&str| {
         matches!(*word, "unsigned" | "signed" | "int" | "long" | "short" | "char")
             || matches!(*word, "__int8" | "__int16" | "__int32" | "__int64")

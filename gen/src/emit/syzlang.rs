@@ -1,5 +1,7 @@
 //! `syzlang`: descriptions of the services for syzkaller (google/syzkaller `docs/syscall_descriptions_syntax.md`).
 
+use std::collections::HashSet;
+
 use super::comment::above;
 use super::lines::Lines;
 use super::params::{Direction, Kind, kinds, names};
@@ -10,6 +12,10 @@ const ARGS: usize = 9;
 
 /// The handles that some service makes and others take.
 const HANDLE: &str = "nt_handle";
+
+/// Names with a meaning of their own where an argument is referred to (google/syzkaller `prog/types.go`, `ParentRef`,
+/// `SyscallRef`).
+const RESERVED: [&str; 2] = ["parent", "syscall"];
 
 pub(super) fn write_syzlang(list: &ServiceList, arch: Arch) -> String {
     let mut out = Lines::new("# Descriptions of system services. Made by ntgate; do not edit.\n");
@@ -42,20 +48,35 @@ pub(super) fn write_syzlang(list: &ServiceList, arch: Arch) -> String {
 
 /// The arguments, each a name and a type.
 fn args(service: &Service, arch: Arch, handle: &str) -> Vec<String> {
+    let names = names(service, arch).into_iter().map(|name| name.filter(|name| !RESERVED.contains(name)));
+    let params: Vec<_> = kinds(service, arch).into_iter().zip(names).collect();
+    // An argument is a word.
+    let is_split = |kind: &Kind| arch == Arch::I386 && matches!(kind, Kind::Int { bits: 64, .. });
+    // Names that are made up give way to those of the list.
+    let mut taken: HashSet<String> =
+        params.iter().filter(|(kind, _)| !is_split(kind)).filter_map(|(_, name)| name.map(str::to_owned)).collect();
     let mut args = Vec::new();
-    for (index, (kind, name)) in kinds(service, arch).into_iter().zip(names(service, arch)).enumerate() {
-        // `parent` has a meaning of its own.
-        let name = name.filter(|&name| name != "parent").map_or_else(|| format!("a{}", index + 1), str::to_owned);
-        match kind {
-            // An argument is a word.
-            Kind::Int { bits: 64, .. } if arch == Arch::I386 => {
-                args.push(format!("{name}_low intptr"));
-                args.push(format!("{name}_high intptr"));
+    for (index, (kind, name)) in params.into_iter().enumerate() {
+        let made_up = || format!("a{}", index + 1);
+        if is_split(&kind) {
+            let name = name.map_or_else(made_up, str::to_owned);
+            for half in ["low", "high"] {
+                args.push(format!("{} intptr", free(format!("{name}_{half}"), &mut taken)));
             }
-            _ => args.push(format!("{name} {}", syz_type(kind, handle))),
+        } else {
+            let name = name.map_or_else(|| free(made_up(), &mut taken), str::to_owned);
+            args.push(format!("{name} {}", syz_type(kind, handle)));
         }
     }
     args
+}
+
+/// A name that nothing has yet.
+fn free(mut name: String, taken: &mut HashSet<String>) -> String {
+    while !taken.insert(name.clone()) {
+        name.push('_');
+    }
+    name
 }
 
 fn syz_type(kind: Kind, handle: &str) -> String {

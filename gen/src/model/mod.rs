@@ -9,6 +9,11 @@ pub mod limits;
 
 pub use arch::{Arch, UnknownName};
 
+/// The version of the JSON that stubs are written as, and read from. It goes up when a key of it changes its meaning or goes
+/// away.
+#[cfg(any(feature = "json", feature = "readers"))]
+pub(crate) const JSON_VERSION: u32 = 1;
+
 /// All service tables of one list, at least one, in the order of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceList {
@@ -58,7 +63,8 @@ impl ServiceTable {
     pub(crate) fn new(name: String, base: u32, services: Vec<Service>) -> Self {
         debug_assert!(services.windows(2).all(|pair| pair[0].number < pair[1].number));
         let mut names: Vec<usize> = (0..services.len()).collect();
-        names.sort_unstable_by(|&a, &b| services[a].name.cmp(&services[b].name));
+        // Lists are in the order of the names nearly everywhere, which this sort makes use of.
+        names.sort_by(|&a, &b| services[a].name.cmp(&services[b].name));
         Self { name, base, services, names }
     }
 

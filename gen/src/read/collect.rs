@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::say::Say;
-use super::services::{Counts, Entry, Services, is_service};
+use super::services::{Counts, Detail, Entry, Services, is_service};
 use super::{InputFormat, Options, Reading};
 use crate::check::{hex_digits, parse_decimal, parse_number};
 use crate::diag::{Code, Diagnostics, quoted};
@@ -58,6 +58,7 @@ struct Row<'a> {
     spot: Spot<'a>,
     number: Option<u32>,
     counts: Counts,
+    detail: Detail,
 }
 
 impl<'a> Collector<'a> {
@@ -75,6 +76,18 @@ impl<'a> Collector<'a> {
     /// Takes a row. `number` is that of the file, and where it stands; in a file in which the place is the number it is
     /// left to this. A row with a mistake has a place all the same.
     pub(super) fn add(&mut self, name: &str, spot: Spot<'a>, number: Option<(u32, Spot<'a>)>, counts: Counts) {
+        self.add_with(name, spot, number, counts, Detail::default());
+    }
+
+    /// The same where the file says more.
+    pub(super) fn add_with(
+        &mut self,
+        name: &str,
+        spot: Spot<'a>,
+        number: Option<(u32, Spot<'a>)>,
+        counts: Counts,
+        detail: Detail,
+    ) {
         let place = self.places;
         self.places += 1;
         let number = if self.format.numbers_by_place() {
@@ -83,7 +96,7 @@ impl<'a> Collector<'a> {
             number.and_then(|(number, spot)| self.check_number(number, spot))
         };
         if self.check_name(name, spot) && self.rows.len() < KEPT {
-            self.rows.push(Row { name: name.to_owned(), spot, number, counts });
+            self.rows.push(Row { name: name.to_owned(), spot, number, counts, detail });
         }
     }
 
@@ -199,7 +212,8 @@ impl<'a> Collector<'a> {
         let base = options.base.filter(|&base| is_low && Options::is_base(base)).unwrap_or(0);
         let entries = std::mem::take(&mut self.rows).into_iter().map(|row| {
             let label = self.say.label(row.spot, "");
-            Entry { name: row.name, number: row.number.map(|number| base + number), counts: row.counts, label }
+            let number = row.number.map(|number| base + number);
+            Entry { name: row.name, number, counts: row.counts, detail: row.detail, label }
         });
         let entries = entries.collect();
         let mut warnings = self.say.diags;

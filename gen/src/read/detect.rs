@@ -5,7 +5,7 @@
 
 use super::InputFormat;
 use crate::syntax::columns::parse_columns;
-use crate::syntax::text::text_lines;
+use crate::syntax::text::{text_lines, without_comments};
 
 /// The first line of a lock file, without the version.
 pub(crate) const LOCK_MARK: &str = "# ntgate lock ";
@@ -22,21 +22,28 @@ pub(super) fn detect(text: &str, is_utf16: bool) -> InputFormat {
     if first.is_some_and(is_csv_header) {
         return InputFormat::Csv;
     }
-    text_lines(text)
-        .find_map(|line| by_line(line.text.trim()))
+    // What a comment of C has in it is no row.
+    let (clean, _) = without_comments(text);
+    text_lines(&clean)
+        .zip(text_lines(text))
+        .find_map(|(clean, line)| by_c_line(clean.text.trim()).or_else(|| by_line(line.text.trim())))
         .or_else(|| by_three_columns(text))
         .or_else(|| is_tsv(text, is_utf16).then_some(InputFormat::Tsv))
         .unwrap_or(InputFormat::List)
 }
 
-/// What one line shows.
-fn by_line(line: &str) -> Option<InputFormat> {
+/// What one line shows that has no comments.
+fn by_c_line(line: &str) -> Option<InputFormat> {
     if line.starts_with("SVC_(") || line.starts_with("SVC2_(") || line.starts_with("SVC_ (") {
         return Some(InputFormat::Svc);
     }
-    if line.starts_with("SYSCALL_ENTRY") || (line.starts_with('#') && line.contains("SYSCALL_ENTRY(")) {
-        return Some(InputFormat::SyscallEntry);
-    }
+    let is_define = |line: &str| line.strip_prefix('#').is_some_and(|rest| rest.trim_start().starts_with("define "));
+    let is_entry = line.starts_with("SYSCALL_ENTRY") || (is_define(line) && line.contains("SYSCALL_ENTRY("));
+    is_entry.then_some(InputFormat::SyscallEntry)
+}
+
+/// What any other line shows.
+fn by_line(line: &str) -> Option<InputFormat> {
     is_spec_line(line).then_some(InputFormat::Spec)
 }
 
@@ -110,6 +117,11 @@ mod tests {
             ("# x\n@ stdcall NtClose(long)\n", InputFormat::Spec),
             ("12 stub NtClose\n", InputFormat::Spec),
             ("/* x */\n#define ALL_SYSCALLS32 \\\n SYSCALL_ENTRY( 0, NtA, 4 )\n", InputFormat::SyscallEntry),
+            ("#define ALL SYSCALL_ENTRY( 0, NtA, 4 )\n", InputFormat::SyscallEntry),
+            ("# like SYSCALL_ENTRY(0, NtClose, 4)\nNtClose 1\n", InputFormat::List),
+            ("/*\nSYSCALL_ENTRY(0, NtClose, 4) is Wine's.\n*/\n// SYSCALL_ENTRY(\nSVC_(Close, 1)\n", InputFormat::Svc),
+            ("/* SVC_(\nSVC_(Close, 1) */\nSYSCALL_ENTRY( 0, NtA, 4 )\n", InputFormat::SyscallEntry),
+            ("# see http://x and /* y\n@ stdcall NtClose(long)\n", InputFormat::Spec),
             ("NtA ZwA 4\nNtB ZwB 8\nNtC ZwC 20\nNtD ZwD 64\n", InputFormat::NtZwBytes),
             ("# x\nNtA ZwA 4\nNtB ZwB 7\n", InputFormat::NtZwCount),
             ("/*\n Copyright 2004, who wrote it (and others)\n*/\nSVC_(Close, 1)\n", InputFormat::Svc),

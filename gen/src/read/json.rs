@@ -1,6 +1,8 @@
 //! JSON: `{system: {release: {service: number}}}`, `{service: {system: {release: number}}}`, and what `gen --emit json`
 //! writes.
 
+mod stubs;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -8,12 +10,11 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Options;
-use super::collect::{ARGUMENTS, Collector};
+use super::collect::Collector;
 use super::services::Counts;
 use super::systems::{System, choose};
 use crate::check::parse_decimal;
 use crate::diag::{Code, quoted};
-use crate::model::Arch;
 use crate::syntax::text::{Spot, TextLine, spot_at};
 
 /// The longest value that is marked whole.
@@ -29,7 +30,7 @@ pub(super) fn read<'a>(text: &'a str, options: &Options, collector: &mut Collect
     let is_ours = members.iter().any(|member| member.key == "services");
     let by_service = members.first().is_some_and(|member| member.key.starts_with("Nt"));
     if is_ours {
-        reader.read_ours(&members);
+        stubs::read(&mut reader, &members);
     } else if by_service {
         reader.read_by_service(&members, options);
     } else {
@@ -248,43 +249,6 @@ impl<'a> Reader<'_, 'a> {
             let name = &members[service].key;
             let spot = self.spot(name);
             self.add(name, spot, &release, Counts::default());
-        }
-    }
-
-    /// `{"arch": "i386", "services": [{"name": ..., "number": ..., "args": ...}]}`
-    fn read_ours(&mut self, members: &[Member<'a>]) {
-        let find = |key: &str| members.iter().find(|member| member.key == key);
-        let arch = find("arch").and_then(|member| serde_json::from_str::<Cow<'_, str>>(member.value.get()).ok());
-        let arch = arch.and_then(|arch| arch.parse::<Arch>().ok()).unwrap_or(Arch::I386);
-        let Some(services) = find("services") else { return };
-        let Ok(Elements(services)) = serde_json::from_str::<Elements<'a>>(services.value.get()) else {
-            return self.say_shape(services.value, "`services`", "an array");
-        };
-        for service in services {
-            let Some(members) = self.members(service, "the service", "an object") else { continue };
-            let find = |key: &str| members.iter().find(|member| member.key == key);
-            let (Some(name), Some(number)) = (find("name"), find("number")) else {
-                self.say_shape(service, "the service", "one with a `name` and a `number`");
-                continue;
-            };
-            let Ok(text) = serde_json::from_str::<Cow<'_, str>>(name.value.get()) else {
-                self.say_shape(name.value, "the name", "a string");
-                continue;
-            };
-            let counts = find("args").map_or(Counts::default(), |args| self.args(args, arch));
-            let spot = self.spot(name.value.get());
-            // The quotes are not the name's.
-            let spot = Spot { start: spot.start + 1, end: spot.end.saturating_sub(1).max(spot.start + 1), ..spot };
-            self.add(&text, spot, number, counts);
-        }
-    }
-
-    fn args(&mut self, member: &Member<'a>, arch: Arch) -> Counts {
-        let spot = self.spot(member.value.get());
-        let count = self.collector.count(member.value.get(), spot, &ARGUMENTS);
-        match arch {
-            Arch::I386 => Counts { i386: count, wide: None },
-            Arch::Amd64 | Arch::Arm64 => Counts { i386: None, wide: count },
         }
     }
 }

@@ -26,5 +26,5 @@ fn with_base(list: ServiceList, base: u32) -> ServiceList {
     }
     let mut services = table.services().to_vec();
     services.iter_mut().for_each(|service| service.number += base);
-    ServiceList::new(vec![named_table((base / limits::SERVICES_PER_TABLE) as usize, services)]).unwrap_or(list)
+    ServiceList::new(vec![named_table((base / limits::SERVICES_PER_TABLE) as usize, None, services)]).unwrap_or(list)
 }

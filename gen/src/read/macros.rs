@@ -3,11 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::Options;
+use super::expand::{Macro, WORDS, expand};
 use crate::model::Arch;
-use crate::syntax::condition::{BadCondition, Macros, Value, evaluate};
-
-/// How often the value of a macro may be another macro. Each level takes stack.
-const DEPTH: usize = 64;
+use crate::syntax::condition::{BadCondition, Names, Value, evaluate};
 
 /// The versions that `NTDDI_VERSION` is compared with (Windows SDK, `sdkddkver.h`; ReactOS `sdk/include/psdk/sdkddkver.h`).
 const VERSIONS: [(&str, i64); 21] = [
@@ -48,24 +46,37 @@ fn of_arch(arch: Arch) -> &'static [&'static str] {
 
 /// All macros, and what has been asked for in vain.
 pub(super) struct Defined {
-    values: HashMap<String, String>,
-    /// What they are worth, as far as it has been asked for: each is worked out once, however often others use it.
-    known: HashMap<String, Value>,
+    macros: HashMap<String, Macro>,
+    /// How many words of conditions may still be read.
+    words: usize,
     /// Macros that a condition compares but that nobody has defined.
     missing: BTreeSet<String>,
     /// Those of them that have not been told.
     untold: Vec<String>,
-    depth: usize,
+}
+
+/// Why a condition has no value, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct BadMacros {
+    pub(super) bad: BadCondition,
+    /// The words of the condition with its macros replaced, if it has some.
+    pub(super) expanded: Option<String>,
 }
 
 impl Defined {
     pub(super) fn new(options: &Options) -> Self {
-        let mut values: HashMap<String, String> = HashMap::new();
-        values.extend(VERSIONS.iter().map(|&(name, value)| (name.to_owned(), value.to_string())));
-        values.extend(of_arch(options.arch()).iter().map(|&name| (name.to_owned(), "1".to_owned())));
-        values.extend(options.defines.iter().cloned());
-        let mut defined =
-            Self { values, known: HashMap::new(), missing: BTreeSet::new(), untold: Vec::new(), depth: 0 };
+        let mut macros = HashMap::new();
+        let mut add = |name: &str, text: String| macros.insert(name.to_owned(), Macro::Text(text));
+        for (name, value) in VERSIONS {
+            add(name, value.to_string());
+        }
+        for name in of_arch(options.arch()) {
+            add(name, "1".to_owned());
+        }
+        for (name, value) in &options.defines {
+            add(name, value.clone());
+        }
+        let mut defined = Self { macros, words: WORDS, missing: BTreeSet::new(), untold: Vec::new() };
         defined.complete_version();
         defined
     }
@@ -73,24 +84,25 @@ impl Defined {
     /// The version is known by two names, one of which says more.
     fn complete_version(&mut self) {
         let (short, long) = ("_WIN32_WINNT", "NTDDI_VERSION");
-        let given = |defined: &Self, name| defined.values.contains_key(name);
-        if given(self, short) && !given(self, long) {
-            let value = self.value(short).bits << 16;
-            self.define(long, &value.to_string());
-        } else if given(self, long) && !given(self, short) {
-            let value = self.value(long).bits >> 16;
-            self.define(short, &value.to_string());
+        let known = |defined: &mut Self, name| defined.is_defined(name).then(|| defined.value(name));
+        // One that is no number is told where it is used.
+        match (known(self, short), known(self, long)) {
+            (Some(Ok(value)), None) => self.define(long, &(value.bits << 16).to_string()),
+            (None, Some(Ok(value))) => self.define(short, &(value.bits >> 16).to_string()),
+            _ => {}
         }
     }
 
-    pub(super) fn define(&mut self, name: &str, value: &str) {
-        self.known.clear();
-        self.values.insert(name.to_owned(), value.to_owned());
+    pub(super) fn define(&mut self, name: &str, text: &str) {
+        self.macros.insert(name.to_owned(), Macro::Text(text.to_owned()));
+    }
+
+    pub(super) fn define_with_parameters(&mut self, name: &str) {
+        self.macros.insert(name.to_owned(), Macro::WithParameters);
     }
 
     pub(super) fn undefine(&mut self, name: &str) {
-        self.known.clear();
-        self.values.remove(name);
+        self.macros.remove(name);
     }
 
     /// Macros that conditions have asked for in vain, each once.
@@ -98,38 +110,34 @@ impl Defined {
         std::mem::take(&mut self.untold)
     }
 
-    pub(super) fn holds(&mut self, condition: &str) -> Result<bool, BadCondition> {
-        evaluate(condition, self).map(Value::is_true)
+    pub(super) fn holds(&mut self, condition: &str) -> Result<bool, BadMacros> {
+        self.value(condition).map(Value::is_true)
+    }
+
+    /// What a condition is worth, or a macro, which is one too.
+    pub(super) fn value(&mut self, condition: &str) -> Result<Value, BadMacros> {
+        let plain = |bad| BadMacros { bad, expanded: None };
+        let expanded = expand(condition, &self.macros, &mut self.words).map_err(plain)?;
+        evaluate(&expanded.text, self).map_err(|bad| {
+            let at = expanded.origin(bad.at);
+            let words = || expanded.text.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+            BadMacros { bad: BadCondition { at, ..bad }, expanded: expanded.has_macros().then(words) }
+        })
     }
 }
 
-impl Macros for Defined {
-    fn is_defined(&mut self, name: &str) -> bool {
-        self.values.contains_key(name)
+impl Names for Defined {
+    fn is_defined(&self, name: &str) -> bool {
+        self.macros.contains_key(name)
     }
 
-    /// C takes a name that is no macro for 0; so is one whose value is no number here.
-    fn value(&mut self, name: &str) -> Value {
-        let Some(value) = self.values.get(name).cloned() else {
-            let is_arch = Arch::ALL.iter().any(|&arch| of_arch(arch).contains(&name));
-            if !is_arch && !FLAGS.contains(&name) && self.missing.insert(name.to_owned()) {
-                self.untold.push(name.to_owned());
-            }
-            return Value::default();
-        };
-        if let Some(&number) = self.known.get(name) {
-            return number;
+    /// One that is a macro stands in its own replacement, or lacks its parameters.
+    fn take_zero(&mut self, name: &str) {
+        let is_arch = Arch::ALL.iter().any(|&arch| of_arch(arch).contains(&name));
+        let is_known = is_arch || FLAGS.contains(&name) || self.is_defined(name);
+        if !is_known && self.missing.insert(name.to_owned()) {
+            self.untold.push(name.to_owned());
         }
-        if self.depth == DEPTH {
-            return Value::default();
-        }
-        // Within its own value a macro is only a name.
-        self.known.insert(name.to_owned(), Value::default());
-        self.depth += 1;
-        let number = evaluate(&value, self).unwrap_or_default();
-        self.depth -= 1;
-        self.known.insert(name.to_owned(), number);
-        number
     }
 }
 
@@ -157,18 +165,46 @@ mod tests {
     }
 
     #[test]
-    fn macros_that_use_each_other_often_take_no_time() {
-        // Each is worked out once: else there were 4 to the 40th of them.
-        let mut many = defined(&[("A0", "1")]);
-        for level in 1..=40 {
-            let below = level - 1;
-            many.define(&format!("A{level}"), &format!("(A{below}+A{below}+A{below}-A{below}-A{below})"));
+    fn a_macro_is_its_text() {
+        let mut texts = defined(&[("A", "1 + 1"), ("LONG", "(NTDDI_WIN7"), ("NO", "foo bar"), ("EMPTY", "")]);
+        assert_eq!(texts.holds("A * 2 == 3"), Ok(true));
+        assert_eq!(texts.holds("LONG) == NTDDI_WIN7"), Ok(true));
+        assert_eq!(texts.holds("EMPTY + 1"), Ok(true));
+        let bad = texts.holds("1 || NO").expect_err("it is no expression");
+        assert_eq!((bad.bad.at, bad.expanded.as_deref()), (5, Some("1 || foo bar")));
+        let bad = texts.holds("EMPTY").expect_err("nothing is no expression");
+        assert_eq!((bad.bad.why, bad.bad.at), ("is empty", 0));
+        assert_eq!(texts.holds("1 +").expect_err("it is cut").expanded, None);
+    }
+
+    #[test]
+    fn chains_are_followed_to_their_ends() {
+        let mut chain = defined(&[("A0", "1")]);
+        for level in 1..=1000 {
+            chain.define(&format!("A{level}"), &format!("A{}", level - 1));
         }
-        assert_eq!(many.holds("A40 == 1"), Ok(true));
-        let mut circles = defined(&[("A", "(B+B+B+B)"), ("B", "(A+A+A+A)")]);
-        assert_eq!(circles.holds("A || B"), Ok(false));
-        circles.define("B", "2");
-        assert_eq!(circles.holds("A == 8"), Ok(true));
+        assert_eq!(chain.holds("A1000 == 1"), Ok(true));
+    }
+
+    #[test]
+    fn a_file_cannot_take_all_time() {
+        let mut many = defined(&[("A0", "")]);
+        for level in 1..=40 {
+            many.define(&format!("A{level}"), &format!("A{0} A{0} A{0} A{0}", level - 1));
+        }
+        let mut whys: Vec<_> = (0..200).map(|_| many.holds("A40 || 1").expect_err("it is long").bad.why).collect();
+        whys.dedup();
+        let expected =
+            ["is longer than 4096 characters with its macros replaced", "is one of too many with long macros"];
+        assert_eq!(whys, expected);
+        assert_eq!(many.holds("1 || FOO"), Ok(true), "others still have their values");
+    }
+
+    #[test]
+    fn a_version_that_is_no_number_does_not_give_the_other() {
+        let mut odd = defined(&[("_WIN32_WINNT", "seven eight")]);
+        assert_eq!(odd.holds("defined(NTDDI_VERSION)"), Ok(false));
+        assert!(odd.holds("_WIN32_WINNT").is_err());
     }
 
     #[test]

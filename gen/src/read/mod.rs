@@ -18,6 +18,7 @@ mod columns;
 mod csv;
 mod detect;
 mod entries;
+mod expand;
 mod format;
 mod json;
 mod list;
@@ -36,7 +37,7 @@ use crate::syntax::text::{Spot, TextLine, decode, spot_at};
 
 pub(crate) use detect::LOCK_MARK;
 pub use format::InputFormat;
-pub(crate) use lock::LOCK_VERSION;
+pub(crate) use lock::{LOCK_VERSION, lock_version};
 pub use services::{Entry, Services};
 
 use collect::Collector;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::diag::{Code, Diagnostic, Diagnostics, Label, quoted};
-use crate::model::{Arch, Service, ServiceList, ServiceName, ServiceTable, limits};
+use crate::model::{Arch, Param, Service, ServiceList, ServiceName, ServiceTable, limits};
 
 /// The services of a file, in number order; those without a number come last, in the order of their names.
 ///
@@ -11,6 +11,7 @@ use crate::model::{Arch, Service, ServiceList, ServiceName, ServiceTable, limits
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Services {
     file: String,
+    is_file: bool,
     entries: Vec<Entry>,
     names: HashMap<String, usize>,
 }
@@ -21,7 +22,18 @@ pub struct Entry {
     pub(super) name: String,
     pub(super) number: Option<u32>,
     pub(super) counts: Counts,
+    pub(super) detail: Detail,
     pub(super) label: Label,
+}
+
+/// What few files say of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Detail {
+    /// The name of its table.
+    pub(super) table: Option<String>,
+    pub(super) doc: Option<String>,
+    /// As many parameters as [`Counts::wide`] says.
+    pub(super) signature: Option<Vec<Param>>,
 }
 
 /// Argument slots, as far as they are known.
@@ -76,7 +88,7 @@ impl Services {
             key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))
         });
         let names = entries.iter().enumerate().map(|(index, entry)| (entry.name.clone(), index)).collect();
-        Self { file: file.to_owned(), entries, names }
+        Self { file: file.to_owned(), is_file: true, entries, names }
     }
 
     /// The services of a list. `file` is what messages call it.
@@ -96,6 +108,8 @@ impl Services {
                 name: name.to_owned(),
                 number: Some(service.number()),
                 counts: Counts { i386: Some(service.args(Arch::I386)), wide: Some(service.args(Arch::Amd64)) },
+                // The list is at hand.
+                detail: Detail::default(),
                 label: Label::new(service.line(), text.as_bytes(), start..end, ""),
             }
         };
@@ -106,6 +120,19 @@ impl Services {
     #[must_use]
     pub fn file(&self) -> &str {
         &self.file
+    }
+
+    /// Whether [`file`](Self::file) is a file that one could point at.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        self.is_file
+    }
+
+    /// The same services, which come from no file: from standard input, say.
+    #[must_use]
+    pub fn without_file(mut self) -> Self {
+        self.is_file = false;
+        self
     }
 
     /// The services.
@@ -135,7 +162,8 @@ impl Services {
     /// Without the services for which `keep` is false.
     #[must_use]
     pub fn filter(&self, keep: impl Fn(&Entry) -> bool) -> Self {
-        Self::new(&self.file, self.entries.iter().filter(|entry| keep(entry)).cloned().collect())
+        let kept = self.entries.iter().filter(|entry| keep(entry)).cloned().collect();
+        Self { is_file: self.is_file, ..Self::new(&self.file, kept) }
     }
 
     /// Takes counts from elsewhere, where they are not known. Tells whether it took any.
@@ -184,18 +212,21 @@ impl Services {
         let slots = |counts| slots(counts).or_else(|| count.map(|count| (count, count)));
         Self::check_complete(&services, slots, &mut diags);
         let mut tables: Vec<Vec<Service>> = vec![Vec::new(); limits::TABLES];
+        let mut names: Vec<Option<String>> = vec![None; limits::TABLES];
         for entry in services {
             let (Some(number), Some((i386, wide))) = (entry.number, slots(entry.counts)) else { continue };
             // Numbers are below 4000h, so that there is such a table.
-            if let Some(table) = tables.get_mut((number / limits::SERVICES_PER_TABLE) as usize) {
+            let index = (number / limits::SERVICES_PER_TABLE) as usize;
+            if let (Some(table), Some(name)) = (tables.get_mut(index), names.get_mut(index)) {
+                *name = name.take().or_else(|| entry.detail.table.clone());
                 table.push(Service {
                     name: ServiceName::new(&entry.name),
                     number,
                     line: entry.label.line(),
                     args_i386: i386,
                     args_64: wide,
-                    doc: None,
-                    signature: None,
+                    doc: entry.detail.doc.clone(),
+                    signature: entry.detail.signature.clone(),
                 });
             }
         }
@@ -203,8 +234,8 @@ impl Services {
             diags.sort();
             return Err(diags);
         }
-        let filled = tables.into_iter().enumerate().filter(|(_, services)| !services.is_empty());
-        let tables = filled.map(|(index, services)| named_table(index, services)).collect();
+        let filled = tables.into_iter().zip(names).enumerate().filter(|(_, (services, _))| !services.is_empty());
+        let tables = filled.map(|(index, (services, name))| named_table(index, name, services)).collect();
         ServiceList::new(tables).ok_or_else(|| {
             let label = Label::new(1, b"", 0..0, "");
             diags.push(Diagnostic::new(Code::NoServices, "the file has no services", label));
@@ -250,12 +281,12 @@ pub(super) fn is_service(name: &str) -> bool {
     name.starts_with("Nt") && name.len() > 2
 }
 
-/// A table at the base that its place says, under the name that its base is known by.
-pub(super) fn named_table(index: usize, services: Vec<Service>) -> ServiceTable {
-    let name = match index {
+/// A table at the base that its place says, under the name that its base is known by if it has none.
+pub(super) fn named_table(index: usize, name: Option<String>, services: Vec<Service>) -> ServiceTable {
+    let name = name.unwrap_or_else(|| match index {
         0 => "main".to_owned(),
         1 => "win32k".to_owned(),
         _ => format!("table{index}"),
-    };
+    });
     ServiceTable::new(name, index as u32 * limits::SERVICES_PER_TABLE, services)
 }

@@ -15,7 +15,7 @@ use crate::check::parse_number;
 use crate::diag::{Code, quoted};
 use crate::model::{Arch, limits};
 use crate::syntax::Word;
-use crate::syntax::condition::Macros;
+use crate::syntax::condition::Names;
 use crate::syntax::spec::{RawSpec, parse_spec_line};
 use crate::syntax::text::{Logical, Spot, logical_lines};
 
@@ -47,6 +47,9 @@ const FLAGS: [&str; 17] = [
     "-ntdll",
 ];
 
+/// The macro that `-version=` is compared with.
+const VERSION: &str = "_WIN32_WINNT";
+
 /// The version that ReactOS's build has if none is named: NT 5.2.
 const DEFAULT_VERSION: u32 = 0x502;
 
@@ -56,9 +59,11 @@ const NO_SERVICES: [&str; 2] = ["NtCurrentTeb", "NtGetTickCount"];
 
 pub(super) fn read<'a>(text: &'a str, options: &Options, collector: &mut Collector<'a>) {
     let mut defined = Defined::new(options);
-    let given = defined.is_defined("_WIN32_WINNT");
-    let version = if given { u32::try_from(defined.value("_WIN32_WINNT").bits).unwrap_or(0) } else { DEFAULT_VERSION };
-    let mut reader = Reader { collector, arch: options.arch(), version, is_version_given: given, exports: Vec::new() };
+    let given = defined.is_defined(VERSION);
+    let number = defined.value(VERSION).ok().and_then(|value| u32::try_from(value.bits).ok());
+    let version = if given { number } else { Some(DEFAULT_VERSION) };
+    let is_version_told = given && number.is_some();
+    let mut reader = Reader { collector, arch: options.arch(), version, is_version_told, exports: Vec::new() };
     for line in logical_lines(text, text) {
         reader.read_line(&line);
     }
@@ -68,9 +73,10 @@ pub(super) fn read<'a>(text: &'a str, options: &Options, collector: &mut Collect
 struct Reader<'c, 'a> {
     collector: &'c mut Collector<'a>,
     arch: Arch,
-    version: u32,
+    /// What `-version=` is compared with; `None` if it was given and is none.
+    version: Option<u32>,
     /// Whether somebody has said so, or one report that nobody has been made.
-    is_version_given: bool,
+    is_version_told: bool,
     exports: Vec<Export<'a>>,
 }
 
@@ -200,12 +206,15 @@ impl<'a> Reader<'_, 'a> {
             self.collector.say.say(Code::BadFlag, message, spot, help);
             return true;
         };
-        if !std::mem::replace(&mut self.is_version_given, true) {
-            let message = format!("the version is not told and taken for {DEFAULT_VERSION:#x}");
-            let help = "-D _WIN32_WINNT=0x601 tells it; other exports with -version= are not reported";
-            self.collector.say.say(Code::AssumedVersion, message, spot, help);
+        if !std::mem::replace(&mut self.is_version_told, true) {
+            let help = format!("-D {VERSION}=0x601 tells it; other exports with -version= are not reported");
+            let (code, message) = match self.version {
+                Some(version) => (Code::AssumedVersion, format!("the version is not told and taken for {version:#x}")),
+                None => (Code::BadFlag, format!("the value of {VERSION} is not a version")),
+            };
+            self.collector.say.say(code, message, spot, help);
         }
-        (first..=last).contains(&self.version)
+        self.version.is_none_or(|version| (first..=last).contains(&version))
     }
 
     fn read_arguments(&mut self, line: &Logical<'_, 'a>, entry: &RawSpec<'_>) -> Option<Counts> {

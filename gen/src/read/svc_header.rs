@@ -1,14 +1,14 @@
 //! Headers of `SVC_(Name, count)` rows, whose conditions are resolved. The place of a row is the number.
 
 use super::collect::{ARGUMENTS, Collector, check_counts};
-use super::macros::Defined;
+use super::macros::{BadMacros, Defined};
 use super::services::Counts;
 use super::{Options, say::Say};
 use crate::check::parse_number;
 use crate::diag::{Code, quoted};
 use crate::model::limits;
 use crate::syntax::Word;
-use crate::syntax::condition::Macros;
+use crate::syntax::condition::Names;
 use crate::syntax::svc_header::{RawDirective, RawSvc, parse_svc_line};
 use crate::syntax::text::{Logical, Spot, logical_lines, spot_at, without_comments};
 
@@ -147,8 +147,11 @@ impl<'a> Reader<'_, 'a> {
             "if" | "ifdef" | "ifndef" => self.open_if(line, directive, keyword.text, whole),
             "elif" | "else" | "endif" => self.go_on(line, directive, keyword.text, whole),
             _ if !self.is_live() => {}
-            "define" => self.define(directive),
-            "undef" => self.defined.undefine(first_word(directive)),
+            "define" => self.define(directive, whole),
+            "undef" => {
+                let name = self.macro_name(directive, "undef", whole);
+                self.defined.undefine(name);
+            }
             "include" => {
                 let help = "rows of the other header are not here; join the two, or read it by itself";
                 self.collector.say.say(Code::Include, "the header that is included is not read", whole, help);
@@ -211,11 +214,7 @@ impl<'a> Reader<'_, 'a> {
 
     fn holds(&mut self, line: &Logical<'_, 'a>, directive: RawDirective<'_>, keyword: &str, spot: Spot<'a>) -> bool {
         if keyword != "if" {
-            let name = first_word(directive);
-            if !is_macro_name(name) {
-                let message = format!("there is no macro after #{keyword}");
-                self.collector.say.say(Code::BadDirective, message, spot, "write its name, as in `#ifdef _WIN64`");
-            }
+            let name = self.macro_name(directive, keyword, spot);
             return self.defined.is_defined(name) == (keyword == "ifdef");
         }
         let text = directive.text.unwrap_or(Word { text: "", start: directive.whole.span().end });
@@ -223,23 +222,43 @@ impl<'a> Reader<'_, 'a> {
         for name in self.defined.take_missing() {
             say_missing(&mut self.collector.say, &name, line.spot(text.span()));
         }
-        holds.unwrap_or_else(|bad| {
+        holds.unwrap_or_else(|BadMacros { bad, expanded }| {
             let at = text.start + bad.at;
-            let help = "a condition is made of numbers, macros, defined(), comparisons, && and ||";
+            let kinds = "a condition is made of numbers, macros, defined(), comparisons, && and ||";
+            let help = match expanded.as_deref() {
+                Some("") => format!("with its macros replaced nothing is left of it; {kinds}"),
+                Some(text) => format!("with its macros replaced it is {}; {kinds}", quoted(text)),
+                None => kinds.to_owned(),
+            };
             let message = format!("the condition {}", bad.why);
             self.collector.say.say(Code::BadDirective, message, line.spot(at..at + 1), help);
             false
         })
     }
 
-    fn define(&mut self, directive: RawDirective<'_>) {
+    /// The macro that a directive is about; says so if there is none.
+    fn macro_name<'d>(&mut self, directive: RawDirective<'d>, keyword: &str, spot: Spot<'a>) -> &'d str {
         let text = directive.text.map_or("", |text| text.text);
-        let name_length = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
-        let (name, value) = text.split_at(name_length);
-        // One with parameters is no number.
-        if is_macro_name(name) && !value.starts_with('(') {
-            let value = if value.trim().is_empty() { "1" } else { value.trim() };
-            self.defined.define(name, value);
+        let length = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+        if length == 0 || text.starts_with(|c: char| c.is_ascii_digit()) {
+            let message = format!("there is no macro after #{keyword}");
+            let help = format!("write its name, as in {}", quoted(&format!("#{keyword} _WIN64")));
+            self.collector.say.say(Code::BadDirective, message, spot, help);
+            return "";
+        }
+        &text[..length]
+    }
+
+    fn define(&mut self, directive: RawDirective<'_>, spot: Spot<'a>) {
+        let name = self.macro_name(directive, "define", spot);
+        if name.is_empty() {
+            return;
+        }
+        let value = directive.text.map_or("", |text| &text.text[name.len()..]);
+        if value.starts_with('(') {
+            self.defined.define_with_parameters(name);
+        } else {
+            self.defined.define(name, value.trim());
         }
     }
 
@@ -254,15 +273,6 @@ fn say_missing(say: &mut Say, name: &str, spot: Spot<'_>) {
     let message = format!("{} is not defined and taken for 0", quoted(name));
     let example = if name == "NTDDI_VERSION" { "NTDDI_WS03SP2" } else { "1" };
     say.say(Code::UndefinedMacro, message, spot, format!("-D {name}={example} defines it"));
-}
-
-fn first_word(directive: RawDirective<'_>) -> &str {
-    directive.text.and_then(|text| text.text.split_ascii_whitespace().next()).unwrap_or_default()
-}
-
-fn is_macro_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// Rows have the name without `Nt`.

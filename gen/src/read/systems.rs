@@ -49,16 +49,32 @@ pub(super) fn choose(systems: &[System], wanted: Option<&str>, spot: Spot<'_>, s
         return None;
     };
     let meant = words(wanted);
-    let found = systems.iter().position(|system| words(&system.path()) == meant);
-    if found.is_none() {
-        let near = near(systems, wanted);
-        let help = match near.len() {
-            0 => format!("there are: {}", listed(systems)),
-            _ => format!("is it one of these? {}", near.join(", ")),
-        };
-        say.say(Code::UnknownSystem, format!("the file does not have the system {}", quoted(wanted)), spot, help);
+    let same = |system: &&(usize, &System)| words(&system.1.path()) == meant;
+    let found: Vec<_> = systems.iter().enumerate().filter(|system| same(&system)).collect();
+    let exact: Vec<_> = found.iter().filter(|(_, system)| system.path() == wanted).collect();
+    match (found.as_slice(), exact.as_slice()) {
+        ([(index, _)], _) | (_, [(index, _)]) => return Some(*index),
+        ([], _) => {
+            let near = near(systems, wanted);
+            let help = match near.len() {
+                0 => format!("there are: {}", listed(systems)),
+                _ => format!("is it one of these? {}", near.join(", ")),
+            };
+            let message = format!("the file does not have the system {}", quoted(wanted));
+            say.say(Code::UnknownSystem, message, spot, help);
+        }
+        (_, [_, _, ..]) => {
+            let message = format!("the file has the system {} {} times", quoted(wanted), exact.len());
+            say.say(Code::AmbiguousSystem, message, spot, "take all but one of them out");
+        }
+        _ => {
+            let names: Vec<_> = found.iter().map(|(_, system)| quoted(&printable(&system.path()))).collect();
+            let message = format!("{} may be {} systems of the file", quoted(wanted), found.len());
+            let help = format!("name one as it stands there: {}", names.join(", "));
+            say.say(Code::AmbiguousSystem, message, spot, help);
+        }
     }
-    found
+    None
 }
 
 /// All systems, those of one name together: `Windows XP/SP0, SP1; Windows 7/SP0`.
@@ -126,6 +142,20 @@ mod tests {
         for text in ["Windows Server 2003/SP2", "windows server 2003 (sp2)", "Windows Server 2003 SP2"] {
             assert_eq!(chosen(Some(text)), Ok(2));
         }
+    }
+
+    #[test]
+    fn of_systems_that_are_spelt_alike_none_is_taken_for_another() {
+        let columns = ["Windows XP (SP1)", "windows xp (sp1)", "Windows XP SP1", "Windows 7 (SP0)", "Windows 7 (SP0)"];
+        let systems = columns.map(System::of_column);
+        let chosen = |wanted: &str| {
+            let mut say = Say::new("x");
+            let found = choose(&systems, Some(wanted), spot_at("x", 0), &mut say);
+            found.ok_or_else(|| say.diags.iter().map(|item| item.message().to_owned()).collect::<String>())
+        };
+        assert_eq!((chosen("windows xp/sp1"), chosen("Windows XP SP1")), (Ok(1), Ok(2)));
+        assert_eq!(chosen("WINDOWS XP SP1"), Err("`WINDOWS XP SP1` may be 3 systems of the file".to_owned()));
+        assert_eq!(chosen("Windows 7/SP0"), Err("the file has the system `Windows 7/SP0` 2 times".to_owned()));
     }
 
     #[test]

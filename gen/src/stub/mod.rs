@@ -11,6 +11,7 @@ mod encode;
 mod i386;
 mod routine;
 mod shape;
+mod template;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -20,6 +21,7 @@ use iced_x86::Instruction;
 pub use encode::{Code, CodeRelocation, EncodeError, Resolve};
 pub use routine::{Routine, system_calls};
 pub use shape::{Encoding, Shape};
+pub(crate) use template::StubEncoder;
 pub use text::Syntax;
 pub(crate) use text::write_lines;
 
@@ -91,27 +93,43 @@ pub fn build(shape: Shape, service: &Service, encoding: Encoding) -> Stub {
         Arch::Amd64 => amd64::body(shape, service, encoding).finish(),
         Arch::Arm64 => (Vec::new(), Vec::new()),
     };
-    let name = service.name();
-    let names = if shape.is_kernel() { vec![name.zw()] } else { vec![name.nt().to_owned(), name.zw()] };
     Stub {
-        service: name.nt().to_owned(),
+        service: service.name().nt().to_owned(),
         number: service.number(),
         args: service.args(arch),
         shape,
         arch,
-        symbols: names.iter().map(|name| decorate(name, arch, arg_bytes)).collect(),
+        symbols: symbols(shape, service),
         instructions,
         relocations,
     }
 }
 
-/// The stdcall decoration of 32-bit Windows, `_NtClose@4`; no other architecture has one.
-fn decorate(name: &str, arch: Arch, arg_bytes: u32) -> String {
-    match arch {
-        Arch::I386 => ["_", name, "@", &arg_bytes.to_string()].concat(),
-        Arch::Amd64 | Arch::Arm64 => name.to_owned(),
-    }
+/// The names of a service's stub as the linker sees them.
+pub(crate) fn symbols(shape: Shape, service: &Service) -> Vec<String> {
+    let (stem, arch) = (service.name().stem(), shape.arch());
+    let prefixes: &[&str] = if shape.is_kernel() { &["Zw"] } else { &["Nt", "Zw"] };
+    // The stdcall decoration of 32-bit Windows, `_NtClose@4`; no other architecture has one.
+    let bytes = (arch == Arch::I386).then(|| service.arg_bytes(arch).to_string());
+    let name = |prefix: &&str| {
+        let mut name = String::with_capacity(DECORATION + prefix.len() + stem.len());
+        if let Some(bytes) = &bytes {
+            name.push('_');
+            name.push_str(prefix);
+            name.push_str(stem);
+            name.push('@');
+            name.push_str(bytes);
+        } else {
+            name.push_str(prefix);
+            name.push_str(stem);
+        }
+        name
+    };
+    prefixes.iter().map(name).collect()
 }
+
+/// What a decoration adds to a name at most.
+const DECORATION: usize = "_@252".len();
 
 impl Stub {
     /// Takes an x86 instruction out, with its relocations. Nothing happens if there is no such instruction.

@@ -78,7 +78,7 @@ impl<'a> Word<'a> {
 
 /// Reads one line, which has no line end.
 pub(crate) fn parse_line(text: &str) -> RawLine<'_> {
-    plain::parse(text).map_or_else(|| parse_any_line(text), RawLine::Entry)
+    plain::parse(text).unwrap_or_else(|| parse_any_line(text))
 }
 
 /// Reads any line, by the grammar.

@@ -1,11 +1,17 @@
-//! Lines that have a name and a count and nothing else: nearly all of them, and so they are worth a shorter way.
+//! Lines that have a name and a count and nothing else, or nothing but a comment: nearly all of them, and so they are
+//! worth a shorter way.
 //!
 //! What is taken here the grammar takes in the same way; the test says so of all lines that are like one.
 
-use super::{RawEntry, Word};
+use super::{RawEntry, RawLine, Word};
 
-/// The entry of a line such as `NtClose 1`; `None` if it is not as plain as that.
-pub(super) fn parse(text: &str) -> Option<RawEntry<'_>> {
+/// What a line such as `NtClose 1` or `# comment` is; `None` if it is not as plain as that.
+pub(super) fn parse(text: &str) -> Option<RawLine<'_>> {
+    let is_comment = text.strip_prefix('#').is_some_and(|comment| !comment.starts_with('!'));
+    if text.is_empty() || is_comment { Some(RawLine::Blank) } else { parse_entry(text).map(RawLine::Entry) }
+}
+
+fn parse_entry(text: &str) -> Option<RawEntry<'_>> {
     let name_end = text.bytes().position(|byte| !is_name(byte)).filter(|&end| end > 0)?;
     let count_start =
         name_end + text[name_end..].bytes().position(|byte| !is_blank(byte)).filter(|&blanks| blanks > 0)?;
@@ -36,16 +42,16 @@ const fn is_blank(byte: u8) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{RawLine, parse_any_line};
+    use super::super::parse_any_line;
     use super::*;
 
     #[test]
     fn plain_lines_are_taken_and_others_are_not() {
-        for line in ["NtClose 1", "NtClose\t \t17", "NtClose 1 \t", "1 1", "_ 010"] {
+        for line in ["NtClose 1", "NtClose\t \t17", "NtClose 1 \t", "1 1", "_ 010", "", "#", "# NtClose 1", "##!"] {
             assert!(parse(line).is_some(), "{line:?}");
         }
         for line in
-            ["", " ", "NtClose", "NtClose ", " NtClose 1", "NtClose 1 # x", "NtClose 1/2", "#! 1", "NtClose 1\r"]
+            [" ", " # x", "NtClose", "NtClose ", " NtClose 1", "NtClose 1 # x", "NtClose 1/2", "#! 1", "NtClose 1\r"]
         {
             assert!(parse(line).is_none(), "{line:?}");
         }
@@ -65,8 +71,8 @@ mod tests {
     proptest! {
         #[test]
         fn the_grammar_takes_it_in_the_same_way(line in plainish()) {
-            if let Some(entry) = parse(&line) {
-                prop_assert_eq!(RawLine::Entry(entry), parse_any_line(&line));
+            if let Some(plain) = parse(&line) {
+                prop_assert_eq!(plain, parse_any_line(&line));
             }
         }
     }

@@ -26,7 +26,10 @@ pub(crate) fn not_text(bytes: &[u8]) -> Option<&'static str> {
         return Some("the file is UTF-16");
     }
     let controls = bytes.iter().filter(|&&byte| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c)).count();
-    let invalid: usize = bytes.utf8_chunks().map(|chunk| chunk.invalid().len()).sum();
+    let invalid: usize = match str::from_utf8(bytes) {
+        Ok(_) => 0,
+        Err(_) => bytes.utf8_chunks().map(|chunk| chunk.invalid().len()).sum(),
+    };
     let stray = controls + invalid;
     (stray >= STRAY_BYTES && stray > bytes.len() / 10).then_some("the file is binary")
 }

@@ -36,7 +36,11 @@ impl Case {
         let mut options = Options::default();
         // To be in doubt it has to be found out.
         options.format = (self.stem != "doubtful").then_some(self.format);
-        options.system = (self.stem == "unknown_system").then(|| "2003 SP2".to_owned());
+        options.system = match &*self.stem {
+            "unknown_system" => Some("2003 SP2".to_owned()),
+            "ambiguous_system" => Some("WINDOWS XP SP1".to_owned()),
+            _ => None,
+        };
         options
     }
 

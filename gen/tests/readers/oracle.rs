@@ -10,7 +10,9 @@ use proptest::test_runner::{Config, TestRunner};
 /// Expressions over macros of which one is not defined. No shifts by more than the width, which C leaves open.
 fn expression() -> impl Strategy<Value = String> {
     let names = ["A", "B", "GONE", "defined(A)", "defined GONE", "0", "1", "3", "0x10", "010", "7UL"];
-    let leaf = prop::sample::select(names.to_vec()).prop_map(str::to_owned);
+    let texts = ["SUM", "MINUS", "CHAIN", "CIRCLE", "ROUND", "EMPTY A", "HAS", "CALL", "defined CALL"];
+    let names: Vec<_> = names.into_iter().chain(texts).collect();
+    let leaf = prop::sample::select::<&str>(names).prop_map(str::to_owned);
     leaf.prop_recursive(4, 24, 2, |inner| {
         let operators = ["||", "&&", "==", "!=", "<", "<=", ">", ">=", "+", "-", "*", "&", "|", "^"];
         prop_oneof![
@@ -23,11 +25,23 @@ fn expression() -> impl Strategy<Value = String> {
     })
 }
 
+/// Macros that are no single values: texts that need their neighbours, chains, circles, names that are left.
+const DEFINES: &str = "\
+#define SUM A + 1
+#define MINUS -B
+#define CHAIN SUM * MINUS
+#define CIRCLE ROUND - 1
+#define ROUND (CIRCLE + 2)
+#define EMPTY
+#define HAS defined(A)
+#define CALL(x) x
+";
+
 /// A header in which every condition has rows of its own.
 fn header() -> impl Strategy<Value = String> {
     let block = (expression(), expression(), prop::sample::select(vec!["if", "ifdef A //", "ifndef GONE //", "if !"]));
     prop::collection::vec((block, any::<bool>()), 1..8).prop_map(|blocks| {
-        let mut text = "SVC_(Always, 1)\n".to_owned();
+        let mut text = format!("{DEFINES}SVC_(Always, 1)\n");
         for (index, ((first, second, keyword), is_nested)) in blocks.iter().enumerate() {
             let inner = if *is_nested { format!("#if {second}\nSVC_(I{index}, 4)\n#endif\n") } else { String::new() };
             let first = if *keyword == "if !" { format!("({first})") } else { first.clone() };

@@ -115,3 +115,37 @@ fn tables_of_numbers_are_the_list_without_its_counts() {
         assert_eq!(reading.to_list().expect("it has all").services().count(), 298);
     }
 }
+
+/// Of what this crate writes as JSON nothing is lost but counts of the other architecture, and those only where there is no
+/// signature.
+#[test]
+fn json_keeps_tables_docs_and_signatures() {
+    let text = "\
+NtClose 1 (HANDLE Handle)  # Closes a \"handle\".
+NtSeek 4/3 @0x7 (HANDLE, _In_ LONGLONG Offset, _Out_writes_(n, m) const WCHAR **Text)
+NtYield 0 (VOID)
+#! table graphics base=0x2000
+NtDraw 2  # \u{fc}ber
+#! table win32k base=0x1000
+NtUserCall 3
+";
+    let list = read_list("test.lst", text.as_bytes()).unwrap_or_else(|diagnostics| panic!("{diagnostics}")).list;
+    for arch in [Arch::I386, Arch::Amd64] {
+        let json = emit(&list, &ntgate_gen::emit::Options::new(arch, Format::Json)).expect("it can be");
+        let again = read_as(InputFormat::Json, &json).to_list().expect("it has numbers and counts");
+        let bases = |list: &ServiceList| {
+            let mut bases: Vec<_> = list.tables().iter().map(|t| (t.base(), t.name().to_owned())).collect();
+            bases.sort();
+            bases
+        };
+        assert_eq!(bases(&again), bases(&list));
+        for service in list.services() {
+            let found = again.services().find(|found| found.name() == service.name()).expect("it is there");
+            assert_eq!((found.doc(), found.signature()), (service.doc(), service.signature()));
+            assert_eq!((found.number(), found.args(arch)), (service.number(), service.args(arch)));
+            if arch == Arch::I386 {
+                assert_eq!(found, service);
+            }
+        }
+    }
+}

@@ -4,6 +4,8 @@
 //! runs, steps, stops at breakpoints, and goes back in time: the machine is deterministic, so going back is restoring a
 //! snapshot and running forwards again, as far as to the moment before.
 //!
+//! [`Kd`] is a session with WinDbg's commands on such a target.
+//!
 //! ```
 //! use ntgate_runtime::debug::{Stop, Target};
 //! use ntgate_runtime::host::Machine;
@@ -30,15 +32,22 @@
 //! assert_eq!(target.symbols().describe(target.machine().rip()), "ntdll!KiFastSystemCall+2");
 //! ```
 
+#[cfg(feature = "gdb")]
+pub mod gdb;
+mod guest;
 mod history;
+mod kd;
 #[cfg(feature = "picture")]
 mod picture;
 pub mod program;
 mod symbols;
 mod target;
 pub mod trace;
+pub mod types;
 mod watch;
 
+pub use guest::Guest;
+pub use kd::{Kd, Outcome};
 pub use symbols::{Near, Symbols};
 pub use target::{BootError, Stop, Target};
 pub use watch::{Watched, Watchpoint};

@@ -7,11 +7,16 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 
-use super::Symbols;
+use iced_x86::{Decoder, DecoderOptions, Instruction};
+
 use super::history::History;
-use super::watch::{Watch, Watchpoint};
+use super::watch::{Watchpoint, hit};
+use super::{Guest, Symbols};
 use crate::host::{self, BuildError, End, Places};
 use crate::machine::Machine;
+
+/// Bytes of the longest instruction.
+const LONGEST: usize = 15;
 
 /// Instructions within which a system has to get to ring 3.
 const BOOT: u64 = 10_000_000;
@@ -71,6 +76,7 @@ impl From<BuildError> for BootError {
 #[derive(Debug)]
 pub struct Target {
     guest: host::Machine<'static>,
+    system: Guest,
     symbols: Symbols,
     breakpoints: BTreeSet<u64>,
     watchpoints: BTreeSet<Watchpoint>,
@@ -93,9 +99,11 @@ impl Target {
             }
         }
         let symbols = symbols(guest.places());
+        let system = Guest::of(guest.places()).ok_or(BootError::NoProgram(None))?;
         let mut history = History::default();
         history.remember(&mut guest);
-        Ok(Self { guest, symbols, breakpoints: BTreeSet::new(), watchpoints: BTreeSet::new(), history })
+        let (breakpoints, watchpoints) = (BTreeSet::new(), BTreeSet::new());
+        Ok(Self { guest, system, symbols, breakpoints, watchpoints, history })
     }
 
     /// The machine.
@@ -119,6 +127,21 @@ impl Target {
     #[must_use]
     pub fn symbols(&self) -> &Symbols {
         &self.symbols
+    }
+
+    /// The system that it is.
+    #[must_use]
+    pub fn guest(&self) -> Guest {
+        self.system
+    }
+
+    /// The instruction at an address; `None` if no memory is there, or nothing that could be an instruction.
+    #[must_use]
+    pub fn instruction(&self, address: u64) -> Option<Instruction> {
+        let read = |size| self.machine().read_linear64(address, size);
+        let bytes = (1..=LONGEST).rev().find_map(read)?;
+        let instruction = Decoder::with_ip(self.places().bits(), &bytes, address, DecoderOptions::NONE).decode();
+        (!instruction.is_invalid()).then_some(instruction)
     }
 
     /// Where things are in the guest.
@@ -160,14 +183,23 @@ impl Target {
         self.breakpoints.iter().copied()
     }
 
-    /// Sets a watchpoint; false if there is one like it already, or if it is for no byte.
+    /// Sets a watchpoint; false if there is one like it already, or if it is for no byte. As long as there are watchpoints the
+    /// machine is observed, and its events are those of the last instruction.
     pub fn set_watchpoint(&mut self, watchpoint: Watchpoint) -> bool {
-        watchpoint.length > 0 && self.watchpoints.insert(watchpoint)
+        let new = watchpoint.length > 0 && self.watchpoints.insert(watchpoint);
+        if new {
+            self.guest.machine_mut().observe();
+        }
+        new
     }
 
     /// Takes a watchpoint away; false if there is none.
     pub fn clear_watchpoint(&mut self, watchpoint: &Watchpoint) -> bool {
-        self.watchpoints.remove(watchpoint)
+        let known = self.watchpoints.remove(watchpoint);
+        if self.watchpoints.is_empty() {
+            self.guest.machine_mut().unobserve();
+        }
+        known
     }
 
     /// The watchpoints.
@@ -188,10 +220,10 @@ impl Target {
         if self.watchpoints.is_empty() {
             return self.guest.step().map_or(Stop::Step, Stop::End);
         }
-        let watch = Watch::before(self.guest.machine_mut(), self.watchpoints.iter());
-        let end = self.guest.step();
-        let hit = watch.after(self.guest.machine_mut(), self.watchpoints.iter());
-        end.map(Stop::End).or(hit.map(Stop::Watchpoint)).unwrap_or(Stop::Step)
+        self.guest.machine_mut().clear_events();
+        let end = self.guest.step().map(Stop::End);
+        let hit = hit(self.machine(), self.watchpoints.iter()).map(Stop::Watchpoint);
+        end.or(hit).unwrap_or(Stop::Step)
     }
 
     /// Runs until a breakpoint, a watchpoint, the end, the budget's end, or until `interrupted` says so. A breakpoint at the
@@ -293,6 +325,7 @@ impl Target {
     pub fn travel(&mut self, time: u64) -> bool {
         let there = self.history.restore(&mut self.guest, time);
         while there && self.now() < time && self.guest.step().is_none() {
+            self.guest.machine_mut().clear_events();
             self.history.remember_before(&mut self.guest, time);
         }
         there

@@ -82,7 +82,7 @@ impl BuildError {
 }
 
 /// The name that looks most like this one, if one does.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     // Names of services are long and begin alike.
     const ALIKE: f64 = 0.8;
     let alike = |known: &'a str| (strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase()), known);

@@ -56,6 +56,7 @@ use ntgate_gen::Arch;
 pub use builder::Builder;
 pub use call::Call;
 pub use end::{BugCheck, End};
+pub(crate) use error::nearest;
 pub use error::{BoxError, BuildError};
 pub use places::Places;
 pub use run::Machine;

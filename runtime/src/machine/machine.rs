@@ -8,9 +8,8 @@ use super::exec::sse;
 use super::fault::{Exit, Fault, Vector};
 use super::flags::Flags;
 use super::memory::{Memory, PAGE};
-use super::mode::is_canonical;
 use super::multiboot::{self, LoadError};
-use super::paging::{Access, Tlb};
+use super::paging::Tlb;
 use super::run;
 use super::segment::Segment;
 
@@ -137,6 +136,11 @@ impl Machine {
         self.core.xmm.get(usize::from(number)).copied()
     }
 
+    /// The control word of the floating-point unit, whose other state is always that after `FNINIT`.
+    pub fn fcw(&self) -> u16 {
+        self.core.fcw
+    }
+
     /// MXCSR.
     pub fn mxcsr(&self) -> u32 {
         self.core.mxcsr
@@ -239,14 +243,14 @@ impl Machine {
         self.core.memory.write_bytes(address, bytes)
     }
 
-    /// `size` bytes at a linear address, with supervisor rights; `None` if a page of them is not mapped to RAM. As a read
-    /// by the guest would, this may set accessed bits in the paging structures.
-    pub fn read_linear(&mut self, address: u32, size: usize) -> Option<Vec<u8>> {
+    /// `size` bytes at a linear address, with supervisor rights; `None` if a page of them is not mapped to RAM. The
+    /// guest does not notice.
+    pub fn read_linear(&self, address: u32, size: usize) -> Option<Vec<u8>> {
         self.read_linear64(u64::from(address), size)
     }
 
     /// The same with an address of long mode; `None` also if it is not canonical.
-    pub fn read_linear64(&mut self, address: u64, size: usize) -> Option<Vec<u8>> {
+    pub fn read_linear64(&self, address: u64, size: usize) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         for (physical, piece) in self.pieces(address, size)? {
             bytes.extend_from_slice(self.read_physical(physical, piece)?);
@@ -270,21 +274,8 @@ impl Machine {
         Some(())
     }
 
-    /// The physical address that a linear one is mapped to; `None` if it is not, or not canonical in long mode. As a read by
-    /// the guest would, this may set accessed bits in the paging structures.
-    pub fn physical(&mut self, address: u64) -> Option<u64> {
-        let at = address & self.core.system_mask();
-        if !is_canonical(at) {
-            return None;
-        }
-        let saved = (self.core.fault, self.core.cr2);
-        let physical = self.core.translate(at, Access::READ).ok();
-        (self.core.fault, self.core.cr2) = saved;
-        physical
-    }
-
     /// The physical pieces, in order, of `size` bytes at a linear address.
-    fn pieces(&mut self, address: u64, size: usize) -> Option<Vec<(u64, usize)>> {
+    fn pieces(&self, address: u64, size: usize) -> Option<Vec<(u64, usize)>> {
         let (mut linear, mut left) = (address, size);
         let mut pieces = Vec::new();
         while left > 0 {

@@ -34,7 +34,7 @@
 //! * execution: `block` (decoded code), `op`, `exec` (one file an instruction family), `run` (the loop)
 //! * changes of privilege and mode: `descriptor`, `gate` (IDT and `IRET`), `far`, `task`, `long` (those in IA-32e mode),
 //!   `fastcall`, `mode`, `control`
-//! * around it: `ports`, `devices`, `multiboot`, `machine`, `snapshot`, `observe`
+//! * around it: `ports`, `devices`, `multiboot`, `machine`, `inspect`, `snapshot`, `observe`
 //!
 //! What a guest does ends in an [`Exit`], never in a panic; what the machine does not have ends in
 //! [`Exit::Unsupported`], never in a guess.
@@ -54,6 +54,7 @@ pub mod fault;
 pub mod flags;
 mod frame;
 mod gate;
+mod inspect;
 mod long;
 #[allow(clippy::module_inception)]
 mod machine;
@@ -84,6 +85,7 @@ pub(crate) use self::ports::{CONSOLE, EXIT};
 pub use self::core::{Msrs, TableRegister};
 pub use self::fault::Exit;
 pub use self::gate::Gate;
+pub use self::inspect::{PageEntry, PageWalk};
 pub use self::machine::{Machine, Register, SegmentRegister};
 pub use self::multiboot::LoadError;
 pub use self::observe::{Check, Event, MemoryAccess, Rule, What};

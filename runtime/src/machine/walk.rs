@@ -2,7 +2,8 @@
 
 use super::core::{CR0_WP, CR4_PAE, CR4_PSE, Core, EFER_NXE};
 use super::fault::{Stop, Vector};
-use super::memory::PAGE_MASK;
+use super::inspect::{PageEntry, PageWalk};
+use super::memory::{PAGE, PAGE_MASK};
 use super::mode::is_canonical;
 use super::paging::Access;
 
@@ -67,6 +68,11 @@ pub(crate) fn is_bad_pointer(entry: u64) -> bool {
     entry & entry::PRESENT != 0 && entry & (PDPTE_RESERVED | BEYOND) != 0
 }
 
+/// The frame of a linear address in the page of `size` bytes that an entry names.
+fn frame_in(entry: u64, size: u64, linear: u64) -> u64 {
+    entry & FRAME & !(size - 1) | linear & (size - 1) & PAGE_MASK
+}
+
 impl Core {
     fn page_fault(&mut self, linear: u64, access: Access, refusal: Refusal) -> Stop {
         self.cr2 = linear;
@@ -85,16 +91,33 @@ impl Core {
             // Operands were looked at before; what comes here is a table that reaches beyond a canonical half.
             return Err(self.gp(0));
         }
-        let found = if self.cr4 & CR4_PAE != 0 { self.walk_wide(linear) } else { self.walk_narrow(linear) };
-        match found.and_then(|(steps, size)| self.grant(&steps, size, linear, access)) {
+        let mut steps = Steps::default();
+        let found = self.find_page(linear, &mut steps);
+        match found.and_then(|size| self.grant(&steps, size, linear, access)) {
             Ok(mapping) => Ok(mapping),
             Err(refusal) => Err(self.page_fault(linear, access, refusal)),
         }
     }
 
-    /// 32-bit paging: 4-byte entries, pages of 4 KiB and 4 MiB. The entries and the page's size.
-    fn walk_narrow(&mut self, linear: u64) -> Result<(Steps, u64), Refusal> {
+    /// The entries on the way to a linear address's page, and the page's size.
+    fn find_page(&self, linear: u64, steps: &mut Steps) -> Result<u64, Refusal> {
+        if self.cr4 & CR4_PAE != 0 { self.walk_wide(linear, steps) } else { self.walk_narrow(linear, steps) }
+    }
+
+    /// The same for a look from outside: nothing is checked against an access, nothing is marked.
+    pub(crate) fn page_walk(&self, linear: u64) -> PageWalk {
         let mut steps = Steps::default();
+        let found = self.find_page(linear, &mut steps).ok();
+        let size = if self.cr4 & CR4_PAE != 0 { 8 } else { 4 };
+        let entry = |step: &Step| PageEntry { address: step.at, value: step.value, size };
+        let entries: Vec<PageEntry> = steps.get().iter().map(entry).collect();
+        let (page, last) = (found.unwrap_or(PAGE), entries.last().map_or(0, |entry| entry.value));
+        let physical = found.map(|size| frame_in(last, size, linear) | linear & (PAGE - 1));
+        PageWalk { entries, physical, page }
+    }
+
+    /// 32-bit paging: 4-byte entries, pages of 4 KiB and 4 MiB.
+    fn walk_narrow(&self, linear: u64, steps: &mut Steps) -> Result<u64, Refusal> {
         let at = self.cr3 & 0xFFFF_F000 | linear >> 22 << 2;
         let directory = u64::from(self.memory.read::<u32>(at));
         steps.push(Step { at, value: directory });
@@ -105,16 +128,16 @@ impl Core {
             if directory & LARGE_RESERVED != 0 {
                 return Err(Refusal::Reserved);
             }
-            return Ok((steps, 1 << 22));
+            return Ok(1 << 22);
         }
         let at = directory & 0xFFFF_F000 | (linear >> 12 & 0x3FF) << 2;
         let table = u64::from(self.memory.read::<u32>(at));
         steps.push(Step { at, value: table });
-        if table & entry::PRESENT == 0 { Err(Refusal::NotPresent) } else { Ok((steps, 1 << 12)) }
+        if table & entry::PRESENT == 0 { Err(Refusal::NotPresent) } else { Ok(1 << 12) }
     }
 
     /// PAE and 4-level paging: 8-byte entries, pages of 4 KiB, 2 MiB and, in long mode, 1 GiB.
-    fn walk_wide(&mut self, linear: u64) -> Result<(Steps, u64), Refusal> {
+    fn walk_wide(&self, linear: u64, steps: &mut Steps) -> Result<u64, Refusal> {
         let (mut table, mut shift) = (self.cr3 & FRAME, 39);
         if !self.long_mode() {
             let pointer: u64 = self.memory.read(self.cr3 & 0xFFFF_FFE0 | (linear >> 30 & 3) << 3);
@@ -126,10 +149,10 @@ impl Core {
             }
             (table, shift) = (pointer & FRAME, 21);
         }
-        let mut steps = Steps::default();
         loop {
             let at = table | (linear >> shift & 0x1FF) << 3;
             let value: u64 = self.memory.read(at);
+            steps.push(Step { at, value });
             if value & entry::PRESENT == 0 {
                 return Err(Refusal::NotPresent);
             }
@@ -137,13 +160,12 @@ impl Core {
             if value & RESERVED != 0 || value & entry::NO_EXECUTE != 0 && !executes {
                 return Err(Refusal::Reserved);
             }
-            steps.push(Step { at, value });
             let large = value & entry::LARGE != 0 && shift > 12;
             if large && (shift == 39 || value & ((1 << shift) - 1) & !0x1FFF != 0) {
                 return Err(Refusal::Reserved);
             }
             if large || shift == 12 {
-                return Ok((steps, 1 << shift));
+                return Ok(1 << shift);
             }
             (table, shift) = (value & FRAME, shift - 9);
         }
@@ -168,7 +190,7 @@ impl Core {
             if leaf {
                 marked |= if access.write { entry::DIRTY } else { 0 };
                 dirty = marked & entry::DIRTY != 0;
-                frame = step.value & FRAME & !(size - 1) | linear & (size - 1) & PAGE_MASK;
+                frame = frame_in(step.value, size, linear);
             }
             if marked != step.value {
                 // Both bits are in the low byte, whatever the entry's size.

@@ -32,7 +32,7 @@ pub(super) fn encode(list: &ServiceList, arch: Arch) -> Result<Vec<u8>, Error> {
     let mut members = vec![descriptor(arch)?, null_descriptor(arch)?, null_thunk(arch)?];
     let shape = Shape::default_for(arch);
     for service in list.services() {
-        for symbol in stub::build(shape, service, shape.default_encoding()).symbols {
+        for symbol in stub::symbols(shape, service) {
             members.push(short_import(arch, symbol)?);
         }
     }

@@ -1,39 +1,43 @@
 //! Where each stub stands in a code section.
 
-use super::super::Error;
 use super::super::bin::{ALIGN_POWER, filler};
 use crate::model::Arch;
-use crate::stub::{Code, Stub};
+use crate::stub::Code;
 
 /// A stub, encoded, and its place.
 pub(super) struct Placed<'a> {
-    /// The stub.
-    pub(super) stub: &'a Stub,
+    /// Its names as the linker sees them.
+    pub(super) symbols: &'a [String],
     /// Its offset in the section, in bytes.
     pub(super) start: usize,
     /// Its code, with relocations left open.
-    pub(super) code: Code,
+    pub(super) code: &'a Code,
+}
+
+impl Placed<'_> {
+    /// The offset behind it.
+    pub(super) fn end(&self) -> usize {
+        self.start + self.code.bytes.len()
+    }
 }
 
 /// The alignment of each stub and of the section, in bytes.
 pub(super) const ALIGN: usize = 1 << ALIGN_POWER;
 
-/// Encodes stubs and places them as the format `bin` does.
-pub(super) fn place(stubs: &[Stub]) -> Result<Vec<Placed<'_>>, Error> {
+/// Places stubs, each its names and its code, as the format `bin` does.
+pub(super) fn place<'a>(stubs: impl IntoIterator<Item = (&'a [String], &'a Code)>) -> Vec<Placed<'a>> {
     let mut end = 0usize;
-    let mut placed = Vec::with_capacity(stubs.len());
-    for stub in stubs {
-        let code = stub.encode().map_err(|error| Error::encode(&stub.service, error))?;
-        let start = end.next_multiple_of(ALIGN);
-        end = start + code.bytes.len();
-        placed.push(Placed { stub, start, code });
-    }
-    Ok(placed)
+    let place = |(symbols, code)| {
+        let placed = Placed { symbols, start: end.next_multiple_of(ALIGN), code };
+        end = placed.end();
+        placed
+    };
+    stubs.into_iter().map(place).collect()
 }
 
 /// The bytes of the section that the stubs make.
 pub(super) fn text(arch: Arch, placed: &[Placed<'_>]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(placed.last().map_or(0, |last| last.start + last.code.bytes.len()));
+    let mut bytes = Vec::with_capacity(placed.last().map_or(0, Placed::end));
     for Placed { start, code, .. } in placed {
         bytes.resize(*start, filler(arch));
         bytes.extend_from_slice(&code.bytes);

@@ -11,7 +11,7 @@ use object::{
 use super::super::Error;
 use super::layout::{ALIGN, Placed, text};
 use crate::model::Arch;
-use crate::stub::{self, Stub};
+use crate::stub;
 
 /// An object with the stubs in its code section, and what is to be added to it.
 pub(super) struct Linkable<'a> {
@@ -34,8 +34,8 @@ pub(super) fn build<'a>(format: BinaryFormat, arch: Arch, placed: &[Placed<'_>])
     object.set_section_data(section, text(arch, placed), ALIGN as u64);
     let mut symbols = HashMap::new();
     let has_fields = placed.iter().any(|placed| !placed.code.relocations.is_empty());
-    for Placed { stub, start, code } in placed {
-        for symbol in &stub.symbols {
+    for Placed { symbols: names, start, code } in placed {
+        for symbol in *names {
             let id = object.add_symbol(Symbol {
                 value: *start as u64,
                 size: code.bytes.len() as u64,
@@ -48,7 +48,7 @@ pub(super) fn build<'a>(format: BinaryFormat, arch: Arch, placed: &[Placed<'_>])
             }
         }
     }
-    for Placed { stub, start, code } in placed {
+    for Placed { start, code, .. } in placed {
         for field in &code.relocations {
             let name = field.symbol.as_str();
             let relocation = Relocation {
@@ -60,7 +60,7 @@ pub(super) fn build<'a>(format: BinaryFormat, arch: Arch, placed: &[Placed<'_>])
                     kind: match field.kind {
                         stub::RelocationKind::Rel32 => RelocationKind::Relative,
                     },
-                    encoding: encoding(stub, &code.bytes, field.offset),
+                    encoding: encoding(arch, &code.bytes, field.offset),
                     size: 32,
                 },
             };
@@ -103,11 +103,11 @@ pub(super) fn refer(object: &mut Object<'_>, name: &str) -> SymbolId {
 }
 
 /// On amd64 GNU as lets the linker of ELF send a jump through a table; where there is none it is the same distance.
-fn encoding(stub: &Stub, code: &[u8], field: usize) -> RelocationEncoding {
+fn encoding(arch: Arch, code: &[u8], field: usize) -> RelocationEncoding {
     /// `jmp rel32`.
     const JUMP: u8 = 0xe9;
     let is_jump = field.checked_sub(1).and_then(|opcode| code.get(opcode)) == Some(&JUMP);
-    if stub.arch == Arch::Amd64 && is_jump { RelocationEncoding::X86Branch } else { RelocationEncoding::Generic }
+    if arch == Arch::Amd64 && is_jump { RelocationEncoding::X86Branch } else { RelocationEncoding::Generic }
 }
 
 const fn architecture(arch: Arch) -> Architecture {

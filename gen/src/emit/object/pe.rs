@@ -17,11 +17,12 @@ use object::pe::{
 };
 use object::write::pe::{NtHeaders, Writer};
 
-use super::super::{Error, Format, Stubs};
+use super::super::codes::Codes;
+use super::super::{Error, Format};
 use super::implib::machine;
 use super::layout::{place, text};
 use crate::model::Arch;
-use crate::stub::{Stub, system_calls};
+use crate::stub::{Routine, system_calls};
 
 use exports::Export;
 
@@ -30,15 +31,17 @@ const SECTION_ALIGNMENT: u32 = 0x1000;
 const FILE_ALIGNMENT: u32 = 0x200;
 
 /// The image. Every table of the list is in it.
-pub(super) fn encode(stubs: &Stubs) -> Result<Vec<u8>, Error> {
-    let (arch, shape) = (stubs.shape.arch(), stubs.shape);
+pub(super) fn encode(codes: &Codes<'_>) -> Result<Vec<u8>, Error> {
+    let (arch, shape) = (codes.shape.arch(), codes.shape);
     if shape.is_kernel() {
         return Err(Error::kernel_shape(Format::Pe, shape));
     }
-    let routines = system_calls(arch, stubs.encoding);
+    let routines = system_calls(arch, codes.encoding);
+    let encode = |routine: &Routine| routine.code.encode().map_err(|error| Error::encode(&routine.code.service, error));
+    let routine_codes = routines.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
     // The routines come first, as many as there are.
-    let code: Vec<Stub> = routines.iter().map(|routine| &routine.code).chain(&stubs.stubs).cloned().collect();
-    let placed = place(&code)?;
+    let before = routines.iter().zip(&routine_codes).map(|(routine, code)| (routine.code.symbols.as_slice(), code));
+    let placed = place(before.chain(codes.stubs.iter().map(|stub| (stub.symbols.as_slice(), &stub.code))));
     // Nobody links an image any more.
     if let Some(open) = placed.iter().find_map(|at| at.code.relocations.first()) {
         return Err(Error::relocation(Format::Pe, shape, &open.symbol));
@@ -47,7 +50,7 @@ pub(super) fn encode(stubs: &Stubs) -> Result<Vec<u8>, Error> {
     for (index, at) in placed.iter().enumerate() {
         let names: Vec<(String, u64)> = match routines.get(index) {
             Some(routine) => routine.names.iter().map(|(name, offset)| ((*name).to_owned(), *offset)).collect(),
-            None => at.stub.symbols.iter().map(|symbol| (undecorated(symbol, arch).to_owned(), 0)).collect(),
+            None => at.symbols.iter().map(|symbol| (undecorated(symbol, arch).to_owned(), 0)).collect(),
         };
         exports.extend(names.into_iter().map(|(name, offset)| Export { name, offset: at.start + offset as usize }));
     }

@@ -5,7 +5,7 @@ use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
 use super::types::{Params, Typed, params};
-use super::{Encoded, EncodedStub, Names, doc_text};
+use super::{Encoded, EncodedStub, Names, doc_text, escape};
 use crate::model::{Arch, Service};
 use crate::stub::{Encoding, Stub, Syntax};
 
@@ -152,11 +152,11 @@ impl Functions<'_> {
         let wanted = Literal::u32_unsuffixed(bytes);
         let types = params.iter().map(|param| &param.ty);
         let cfg = cfg(arch);
-        let message = format!(
+        let message = escape(&format!(
             "{}: `{}` takes {bytes} bytes of arguments on {arch}; the types of its signature are of another size",
             self.names.place(service),
             service.name(),
-        );
+        ));
         quote! {
             #cfg
             const _: () = {

@@ -111,6 +111,11 @@ fn plural(count: u32, noun: &str) -> String {
     format!("{count} {noun}{ending}")
 }
 
+/// A text in which a format has nothing to put.
+fn escape(text: &str) -> String {
+    text.replace('{', "{{").replace('}', "}}")
+}
+
 /// A comment of the list as documentation: what is no code in it is no link and no tag either.
 fn doc_text(comment: &str) -> String {
     let mut text = String::new();

@@ -19,7 +19,8 @@ pub fn lower_numbers(services: &[&Service], names: &Names, name: &Ident) -> Toke
         Some(doc) => format!(" Service {:#x}: {}", service.number(), doc_text(doc)),
         None => format!(" Service {:#x}.", service.number()),
     });
-    let error = format_ident!("Unknown{name}");
+    let text = name.to_string();
+    let error = format_ident!("Unknown{}", text.strip_prefix("r#").unwrap_or(&text), span = name.span());
     let doc = format!(" The system services of `{}`; each has its number.", names.file());
     let error_doc = format!(" A number that no [`{name}`] has.");
     quote! {

@@ -3,18 +3,21 @@
 //! A macro does not see the handlers, only their names. That each is there and takes as many parameters as the list says is
 //! therefore left to the compiler, with names and messages that lead back to the list:
 //!
-//! - the handlers are imported in an inner scope, so that a name that they do not have is found in the outer one, where a
-//!   function of that name asks for a trait that nothing implements, and the trait has the message;
-//! - each handler stands in an array behind a function of the right number of parameters, whose name says what the list
-//!   says. Functions of one array have to have one signature.
+//! - the handlers are imported in an inner scope, so that a name that they do not have is found in the outer one, where it is
+//!   that of a function that returns `NoHandler`; no row may have that, and the trait that says so has the message;
+//! - each handler stands in an array behind a function of the right number of parameters, whose path says what the list
+//!   says: `sysfuncs_lst_line::<35, NtClose>::takes_1_parameter`. Functions of one array have to have one signature.
+//!
+//! What a service adds to a table is a row, an import and the name of a type. An item of its own for each, which the compiler
+//! would have to check, takes many times as long.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 
 use super::functions::cfg;
-use super::{Names, plural};
+use super::{Names, escape, plural};
 use crate::model::{Arch, Service, ServiceTable};
 use crate::table::{STACK_ARGS, stack_args};
 
@@ -99,26 +102,33 @@ impl Table<'_> {
     }
 
     fn lower_rows(&self, table: &ServiceTable) -> TokenStream {
-        let (abi, handlers) = (Literal::string(self.abi), &self.handlers);
+        let handlers = &self.handlers;
+        let line = self.line();
         let services = table.services();
-        let mut counts: BTreeSet<u8> = services.iter().map(|service| service.args(Arch::Amd64)).collect();
-        let hole = table.rows().any(|row| row.is_none()).then(|| {
-            counts.insert(0);
-            let status = Literal::i32_unsuffixed(NO_SERVICE);
-            quote!(extern #abi fn no_service() -> i32 { #status })
-        });
-        let helpers = counts.iter().map(|&count| self.lower_helpers(count));
-        let guards = services.iter().map(|service| self.lower_guards(service));
+        let mut by_count: BTreeMap<u8, Vec<Ident>> = BTreeMap::new();
+        for service in services {
+            by_count.entry(service.args(Arch::Amd64)).or_default().push(self.handler(service));
+        }
+        let names = services.iter().map(|service| self.handler(service));
+        let returned = by_count.keys().map(|&count| self.lower_returned(count));
+        let checks = by_count.keys().map(|&count| self.lower_checks(count));
+        let missing = by_count.iter().map(|(&count, names)| self.lower_missing(count, names));
+        let hole = table.rows().any(|row| row.is_none()).then(|| self.lower_hole());
         let rows = table.rows().map(|row| match row {
-            Some(service) => self.lower_row(service),
-            None => quote!(erase_0(no_service)),
+            Some(service) => self.lower_row(service, &line),
+            None => quote!(NO_SERVICE_ROW),
         });
         quote! {{
-            #[allow(dead_code)]
-            struct NoHandler<A>(A);
+            #(#[allow(dead_code)] struct #names {})*
+            struct NoHandler(::core::marker::PhantomPinned);
+            #(#returned)*
+            #[allow(dead_code, non_camel_case_types)]
+            struct #line<const LINE: usize, S>(S);
+            impl<const LINE: usize, S> #line<LINE, S> {
+                #(#checks)*
+            }
+            #(#missing)*
             #hole
-            #(#helpers)*
-            #(#guards)*
             {
                 #[allow(unused_imports)]
                 use #handlers::*;
@@ -127,81 +137,119 @@ impl Table<'_> {
         }}
     }
 
-    /// For handlers of so many parameters: one that makes pointers of one type of them, and one that tells how many bytes
-    /// their arguments have.
-    fn lower_helpers(&self, count: u8) -> TokenStream {
-        let (abi, word) = (Literal::string(self.abi), Literal::u32_unsuffixed(self.arch.word_bytes()));
-        let (erase, bytes) = (format_ident!("erase_{count}"), format_ident!("bytes_{count}"));
-        let types: Vec<_> = (0..count).map(|index| format_ident!("A{index}")).collect();
+    /// What a handler of so many parameters may return: anything but what the function does that stands in for a missing one.
+    fn lower_returned(&self, count: u8) -> TokenStream {
+        let returned = format_ident!("Returned{count}");
+        let message = format!("{}:{{LINE}}: `{{S}}` has no handler", escape(&self.names.list));
+        let label = format!("`{}::{{S}}` is missing, or not visible here", escape(&self.handlers_text()));
+        let words = vec!["_: usize"; count.into()].join(", ");
+        let note = format!(
+            "it would be `pub unsafe extern \"{}\" fn {{S}}({words}) -> i32`, with types of your own",
+            escape(self.abi)
+        );
         quote! {
-            const fn #erase<#(#types,)* R>(handler: unsafe extern #abi fn(#(#types),*) -> R) -> unsafe extern #abi fn() {
+            #[diagnostic::on_unimplemented(message = #message, label = #label, note = #note)]
+            trait #returned<const LINE: usize, S> {}
+            #[diagnostic::do_not_recommend]
+            impl<const LINE: usize, S, R: ::core::marker::Unpin> #returned<LINE, S> for R {}
+        }
+    }
+
+    /// For handlers of so many parameters: the function that stands beside them, and the one that makes a pointer of one type
+    /// of them, if their arguments have as many bytes as they should.
+    fn lower_checks(&self, count: u8) -> TokenStream {
+        let (abi, word) = (Literal::string(self.abi), Literal::u32_unsuffixed(self.arch.word_bytes()));
+        let (takes, row, returned) = (takes(count), self.row(count), format_ident!("Returned{count}"));
+        let types = types(count);
+        quote! {
+            unsafe extern #abi fn #takes<#(#types,)* R>(#(_: #types),*) -> R {
+                loop {}
+            }
+            #[track_caller]
+            const fn #row<#(#types,)* R: #returned<LINE, S>>(
+                pair: [unsafe extern #abi fn(#(#types),*) -> R; 2],
+                bytes: usize,
+                message: &str,
+            ) -> unsafe extern #abi fn() {
+                let [_, handler] = pair;
+                if bytes != 0 #(+ ::core::mem::size_of::<#types>().next_multiple_of(#word))* {
+                    ::core::panic!("{}", message)
+                }
                 // SAFETY: pointers to functions have one form; who calls it has to know its parameters.
                 unsafe { ::core::mem::transmute(handler) }
             }
-            const fn #bytes<#(#types,)* R>(_: unsafe extern #abi fn(#(#types),*) -> R) -> usize {
-                0 #(+ ::core::mem::size_of::<#types>().next_multiple_of(#word))*
-            }
         }
     }
 
-    /// What stands in for a handler that is missing, and beside one that is not.
-    fn lower_guards(&self, service: &Service) -> TokenStream {
-        let abi = Literal::string(self.abi);
-        let name = self.handler(service);
-        let (of_list, missing) = (of_list(self.names, service), format_ident!("No{name}"));
-        let count = service.args(Arch::Amd64);
-        let types: Vec<_> = (0..count).map(|index| format_ident!("A{index}")).collect();
-        let message = escape(&format!("{}: `{}` has no handler", self.names.place(service), service.name()));
-        let label = format!("`{}::{}` is missing", self.handlers_text(), service.name());
-        let note = prototype(service, self.abi);
+    /// What stands in for handlers of so many parameters where they are missing.
+    fn lower_missing(&self, count: u8, names: &[Ident]) -> TokenStream {
+        let (abi, missing, types) = (Literal::string(self.abi), format_ident!("no_handler_{count}"), types(count));
         quote! {
-            #[diagnostic::on_unimplemented(message = #message, label = #label, note = #note)]
-            trait #missing {}
-            #[allow(dead_code, non_snake_case)]
-            unsafe extern #abi fn #name<#(#types,)* R>(#(_: #types),*) -> R
-            where
-                NoHandler<R>: #missing,
-            {
+            #[allow(dead_code)]
+            unsafe extern #abi fn #missing<#(#types),*>(#(_: #types),*) -> NoHandler {
                 loop {}
             }
-            #[allow(non_snake_case)]
-            unsafe extern #abi fn #of_list<#(#types,)* R>(#(_: #types),*) -> R {
-                loop {}
-            }
+            #[allow(unused_imports)]
+            use {#(#missing as #names),*};
         }
     }
 
-    fn lower_row(&self, service: &Service) -> TokenStream {
+    /// What a row has that no service has.
+    fn lower_hole(&self) -> TokenStream {
+        let (abi, status) = (Literal::string(self.abi), Literal::i32_unsuffixed(NO_SERVICE));
+        quote! {
+            extern #abi fn no_service() -> i32 {
+                #status
+            }
+            const NO_SERVICE_ROW: unsafe extern #abi fn() = {
+                let routine: extern #abi fn() -> i32 = no_service;
+                // SAFETY: pointers to functions have one form, and this one has no parameters.
+                unsafe { ::core::mem::transmute(routine) }
+            };
+        }
+    }
+
+    fn lower_row(&self, service: &Service, line: &Ident) -> TokenStream {
         let count = service.args(Arch::Amd64);
-        let (name, of_list) = (self.handler(service), of_list(self.names, service));
-        let (erase, bytes) = (format_ident!("erase_{count}"), format_ident!("bytes_{count}"));
-        let bytes_of_list = service.arg_bytes(self.arch);
-        let wanted = Literal::u32_unsuffixed(bytes_of_list);
-        let message = escape(&format!(
-            "{}: `{}` takes {bytes_of_list} bytes of arguments on {}; the parameters of `{}::{}` have another size",
+        let (name, takes, row) = (self.handler(service), takes(count), self.row(count));
+        let number = Literal::usize_unsuffixed(service.line());
+        let bytes = service.arg_bytes(self.arch);
+        let wanted = Literal::u32_unsuffixed(bytes);
+        let message = format!(
+            "{}: `{}` takes {bytes} bytes of arguments on {}; the parameters of `{}::{}` have another size",
             self.names.place(service),
             service.name(),
             self.arch,
             self.handlers_text(),
             service.name(),
-        ));
-        let check = quote_spanned! { self.handlers_span.resolved_at(Span::mixed_site()) =>
-            ::core::assert!(fits, #message);
-        };
-        // One site for the name on both sides, or they would be two variables.
-        let fits = Ident::new("fits", Span::mixed_site());
+        );
+        // What the compiler has to say of a row it says where the module of the handlers is named.
+        let check = quote_spanned!(name.span() => #line::<#number, #name>::#row(pair, #wanted, #message));
         quote! {{
-            let pair = [#of_list, #name];
-            let [_, handler] = pair;
-            let #fits = #bytes(handler) == #wanted;
+            let pair = [#line::<#number, #name>::#takes, #name];
             #check
-            #erase(handler)
         }}
+    }
+
+    fn row(&self, count: u8) -> Ident {
+        format_ident!("row_{count}", span = self.site())
+    }
+
+    /// `sysfuncs_lst_line`: the compiler names it, with a number and a service, beside a handler that does not fit.
+    fn line(&self) -> Ident {
+        let file: String = self.names.file().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let start = if file.starts_with(|c: char| c.is_ascii_digit()) { "_" } else { "" };
+        format_ident!("{start}{file}_line", span = self.site())
     }
 
     /// The name of a handler, where the module of the handlers is named.
     fn handler(&self, service: &Service) -> Ident {
-        Ident::new(service.name().nt(), self.handlers_span.resolved_at(Span::call_site()))
+        Ident::new(service.name().nt(), self.site())
+    }
+
+    /// There, as names are resolved that the user sees.
+    fn site(&self) -> Span {
+        self.handlers_span.resolved_at(Span::call_site())
     }
 
     fn handlers_text(&self) -> String {
@@ -209,22 +257,14 @@ impl Table<'_> {
     }
 }
 
-/// `sysfuncs_lst_line_35_NtClose_takes_1_parameter`: the compiler names it beside a handler that does not fit.
-fn of_list(names: &Names, service: &Service) -> Ident {
-    let file: String = names.file().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    let takes = plural(service.args(Arch::Amd64).into(), "parameter").replace(' ', "_");
-    format_ident!("of_{file}_line_{}_{}_takes_{takes}", service.line(), service.name().nt())
+/// `takes_1_parameter`.
+fn takes(count: u8) -> Ident {
+    format_ident!("takes_{}", plural(count.into(), "parameter").replace(' ', "_"))
 }
 
-/// A handler as it could be written.
-fn prototype(service: &Service, abi: &str) -> String {
-    let words = vec!["_: usize"; service.args(Arch::Amd64).into()].join(", ");
-    format!("it would be `pub unsafe extern \"{abi}\" fn {}({words}) -> i32`, with types of your own", service.name())
-}
-
-/// A text in which a format has nothing to put.
-fn escape(text: &str) -> String {
-    text.replace('{', "{{").replace('}', "}}")
+/// The types of so many parameters.
+fn types(count: u8) -> Vec<Ident> {
+    (0..count).map(|index| format_ident!("A{index}")).collect()
 }
 
 /// The routine that packs: addresses are known when the program runs, and so Windows does the same while it boots.

@@ -6,6 +6,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 
+use super::super::params::{Kind, c_integer, words};
 use crate::model::{Arch, Param, Service};
 
 /// One parameter of a function.
@@ -38,14 +39,14 @@ pub(super) fn params(service: &Service, arch: Arch, types: Option<&TokenStream>)
             name = numbered(index);
         }
         taken.push(name.clone());
-        Typed { name, ty: CType::parse(param.ty()).lower(types) }
+        Typed { name, ty: CType::of(param).lower(types) }
     });
     Params { params: params.collect(), is_typed: true }
 }
 
 /// Whether the types are as wide as the list says that they are together.
 fn fills(signature: &[Param], arch: Arch, slots: usize) -> bool {
-    let width = |param: &Param| match (arch, CType::parse(param.ty()).is_wide()) {
+    let width = |param: &Param| match (arch, CType::of(param).is_wide()) {
         (Arch::I386, true) => 2,
         _ => 1,
     };
@@ -56,9 +57,11 @@ fn numbered(index: usize) -> Ident {
     format_ident!("argument_{}", index + 1, span = Span::call_site())
 }
 
-/// A parameter's name; `None` for the few words that no identifier may be.
+/// The name of a parameter or a type; `None` for what is not one word, and the few words that no identifier may be.
 fn ident(name: &str) -> Option<Ident> {
     match name {
+        "" => None,
+        _ if name.contains(' ') => None,
         "self" | "Self" | "super" | "crate" | "_" => None,
         // In every edition a raw identifier is one.
         "as" | "async" | "await" | "break" | "const" | "continue" | "dyn" | "else" | "enum" | "extern" | "false"
@@ -79,26 +82,18 @@ struct CType {
 }
 
 impl CType {
-    /// Reads a type as the list's reader leaves it: annotations, words and stars, one blank between them.
-    fn parse(text: &str) -> Self {
+    /// Takes the type of a parameter apart, without annotations.
+    fn of(param: &Param) -> Self {
         let mut base: Vec<&str> = Vec::new();
         let mut pointers = Vec::new();
         let mut is_const = false;
-        let mut inside = false;
-        for word in text.split(' ') {
-            // An annotation may have blanks between its parentheses: `_Out_writes_(a, b)`.
-            if inside || word.starts_with('_') {
-                inside = (inside || word.contains('(')) && !word.ends_with(')');
-                continue;
-            }
+        for word in words(param) {
             match word {
-                "IN" | "OUT" | "OPTIONAL" | "volatile" | "struct" | "union" | "enum" => {}
+                "volatile" | "struct" | "union" | "enum" => {}
                 "const" | "CONST" => is_const = true,
-                stars if stars.starts_with('*') => {
-                    for _ in stars.chars() {
-                        pointers.push(std::mem::take(&mut is_const));
-                    }
-                }
+                "*" => pointers.push(std::mem::take(&mut is_const)),
+                // A macro with its arguments says something of a parameter too.
+                _ if word.ends_with(')') => {}
                 word => base.push(word),
             }
         }
@@ -111,11 +106,8 @@ impl CType {
     }
 
     fn lower(&self, types: Option<&TokenStream>) -> TokenStream {
-        let base = match (types, is_word(&self.base)) {
-            (Some(types), true) => {
-                let name = Ident::new(&self.base, Span::call_site());
-                quote!(#types::#name)
-            }
+        let base = match (types, ident(&self.base).filter(|_| is_word(&self.base))) {
+            (Some(types), Some(name)) => quote!(#types::#name),
             _ => lower_base(&self.base, !self.pointers.is_empty()),
         };
         self.pointers.iter().fold(base, |pointee, &is_const| pointer(&pointee, is_const))
@@ -124,9 +116,7 @@ impl CType {
 
 /// Whether a name of C's is one that a header declares, and not one of the language's own.
 fn is_word(name: &str) -> bool {
-    !name.is_empty()
-        && !name.contains(' ')
-        && !matches!(name, "void" | "VOID" | "int" | "long" | "short" | "char" | "unsigned" | "signed" | "double")
+    !matches!(name, "void" | "VOID" | "double" | "float") && c_integer(&[name]).is_none()
 }
 
 /// What is known of a name.
@@ -144,10 +134,10 @@ fn known(name: &str) -> Option<Known> {
         "VOID" | "void" => Known::Void,
         "HANDLE" | "PVOID" | "LPVOID" | "HWND" | "HDC" | "HMENU" | "HBITMAP" | "HBRUSH" | "HRGN" | "HDESK"
         | "HWINSTA" | "HKL" | "HACCEL" | "HCURSOR" | "HICON" | "HFONT" | "HPALETTE" => Known::Opaque,
-        "BOOLEAN" | "UCHAR" | "BYTE" | "UINT8" | "unsigned char" => Known::Int("u8"),
-        "CHAR" | "CCHAR" | "INT8" | "char" | "signed char" => Known::Int("i8"),
-        "USHORT" | "WORD" | "WCHAR" | "ATOM" | "RTL_ATOM" | "LANGID" | "UINT16" | "unsigned short" => Known::Int("u16"),
-        "SHORT" | "CSHORT" | "INT16" | "short" => Known::Int("i16"),
+        "BOOLEAN" | "UCHAR" | "BYTE" | "UINT8" => Known::Int("u8"),
+        "CHAR" | "CCHAR" | "INT8" => Known::Int("i8"),
+        "USHORT" | "WORD" | "WCHAR" | "ATOM" | "RTL_ATOM" | "LANGID" | "UINT16" => Known::Int("u16"),
+        "SHORT" | "CSHORT" | "INT16" => Known::Int("i16"),
         "ULONG"
         | "DWORD"
         | "UINT"
@@ -157,18 +147,22 @@ fn known(name: &str) -> Option<Known> {
         | "LCID"
         | "SECURITY_INFORMATION"
         | "EXECUTION_STATE"
-        | "unsigned"
-        | "unsigned int"
-        | "unsigned long"
         | "COLORREF" => Known::Int("u32"),
-        "LONG" | "INT" | "INT32" | "LONG32" | "BOOL" | "NTSTATUS" | "KPRIORITY" | "int" | "long" => Known::Int("i32"),
-        "ULONGLONG" | "ULONG64" | "UINT64" | "DWORD64" | "DWORDLONG" | "ULARGE_INTEGER" | "unsigned long long" => {
-            Known::Int("u64")
-        }
-        "LONGLONG" | "LONG64" | "INT64" | "LARGE_INTEGER" | "long long" | "double" => Known::Int("i64"),
+        "LONG" | "INT" | "INT32" | "LONG32" | "BOOL" | "NTSTATUS" | "KPRIORITY" => Known::Int("i32"),
+        "ULONGLONG" | "ULONG64" | "UINT64" | "DWORD64" | "DWORDLONG" | "ULARGE_INTEGER" => Known::Int("u64"),
+        "LONGLONG" | "LONG64" | "INT64" | "LARGE_INTEGER" | "double" => Known::Int("i64"),
         "SIZE_T" | "ULONG_PTR" | "UINT_PTR" | "DWORD_PTR" | "KAFFINITY" | "WPARAM" => Known::Int("usize"),
         "SSIZE_T" | "LONG_PTR" | "INT_PTR" | "LPARAM" | "LRESULT" => Known::Int("isize"),
-        _ => return None,
+        _ => match c_integer(&name.split(' ').collect::<Vec<_>>())? {
+            Kind::Int { bits: 8, signed: false } => Known::Int("u8"),
+            Kind::Int { bits: 8, signed: true } => Known::Int("i8"),
+            Kind::Int { bits: 16, signed: false } => Known::Int("u16"),
+            Kind::Int { bits: 16, signed: true } => Known::Int("i16"),
+            Kind::Int { bits: 64, signed: false } => Known::Int("u64"),
+            Kind::Int { bits: 64, signed: true } => Known::Int("i64"),
+            Kind::Int { signed: false, .. } => Known::Int("u32"),
+            _ => Known::Int("i32"),
+        },
     })
 }
 
@@ -251,7 +245,7 @@ mod tests {
 
     #[test]
     fn odd_signatures_are_types_too() {
-        let line = "NtA 4 (const, struct _FOO FOO *f, _In_opt_ ULONG_PTR *, PPVOID a)";
+        let line = "NtA 4 (const, struct _FOO *f, _In_opt_ ULONG_PTR *, PPVOID a)";
         assert_eq!(
             lowered(Arch::Amd64, line),
             "argument_1: usize, f: *mut c_void, argument_3: *mut usize, a: *mut *mut c_void"
@@ -259,7 +253,20 @@ mod tests {
         let read = read_list("t", line.as_bytes()).expect("the list is right");
         let types = params(&read.list.primary().services()[0], Arch::Amd64, Some(&quote!(t))).params;
         let types: Vec<_> = types.iter().map(|param| param.ty.to_string().replace(' ', "")).collect();
-        assert_eq!(types, ["usize", "*mutt::FOO", "*mutt::ULONG_PTR", "t::PPVOID"]);
+        assert_eq!(types, ["usize", "*mutt::_FOO", "*mutt::ULONG_PTR", "t::PPVOID"]);
+    }
+
+    #[test]
+    fn integers_of_c_are_types() {
+        let line = "NtA 6/4 (__int64 a, unsigned __int64 b, unsigned short c, long unsigned d)";
+        assert_eq!(lowered(Arch::Amd64, line), "a: i64, b: u64, c: u16, d: u32");
+        assert_eq!(lowered(Arch::I386, line), "a: i64, b: u64, c: u16, d: u32");
+    }
+
+    #[test]
+    fn macros_with_arguments_are_no_types() {
+        let line = "NtA 2 (FOO(x) HANDLE a, BAR(y, z) b)";
+        assert_eq!(lowered(Arch::Amd64, line), "a: *mut c_void, argument_2: usize");
     }
 
     #[test]

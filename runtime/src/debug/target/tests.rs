@@ -208,6 +208,10 @@ fn what_the_processor_pushes_is_a_write() {
     target.set_watchpoint(pushed);
     assert_eq!(target.go_back(&|| false), Stop::Watchpoint(pushed));
     assert_eq!(target.machine().cpl(), 3);
+    // What travelling has seen does not count.
+    let time = target.now();
+    assert!(target.travel(time + 40) && target.travel(time - 1));
+    assert_eq!(target.step(), Stop::Step);
     assert_eq!(target.go(1, &|| false), Stop::Watchpoint(pushed));
     assert_eq!((target.machine().cpl(), target.machine().rip()), (0, entry));
 }

@@ -13,7 +13,7 @@ mod shift;
 pub(super) mod sse;
 mod stack;
 mod strings;
-mod system;
+pub(super) mod system;
 #[cfg(test)]
 mod tests;
 

@@ -3,6 +3,7 @@
 use super::Symbol;
 use super::assembly::Assembled;
 use super::data::kernel;
+use super::layout::shared;
 use super::profile::{Profile, SystemCallWay};
 use super::user::UserCode;
 
@@ -45,7 +46,10 @@ pub(crate) fn fixed(profile: &Profile, code: &Assembled, user: &UserCode) -> Vec
         ("nt!KiFastSystemCallDisable", profile.kernel_data + kernel::FAST_SYSTEM_CALL_DISABLE),
         ("nt!NtgateRecord", profile.kernel_data + kernel::RECORD),
     ];
-    symbols.extend(fast.chain(all).map(|(name, address)| Symbol { name: name.to_owned(), address }));
+    // The name that debuggers give to the pointer.
+    let stub = (profile.way == SystemCallWay::SharedPointer)
+        .then_some(("SharedUserData!SystemCallStub", profile.shared_user + shared::SYSTEM_CALL));
+    symbols.extend(fast.chain(all).chain(stub).map(|(name, address)| Symbol { name: name.to_owned(), address }));
     symbols
 }
 

@@ -5,7 +5,7 @@
 mod control;
 pub(in super::super) mod eflags;
 mod io;
-mod msr;
+pub(in super::super) mod msr;
 mod segments;
 mod tables;
 mod transfer;

@@ -28,11 +28,19 @@ fn exists(core: &Core, number: u32) -> bool {
 pub(super) fn rdmsr(core: &mut Core, _: &Op) -> Flow {
     core.privileged()?;
     let number = core.reg::<u32>(reg::CX);
+    let Some(value) = read(core, number) else { return Err(core.gp(0)) };
+    core.note(|_| Event::ReadMsr { number, value });
+    core.set_pair(value);
+    Ok(())
+}
+
+/// What the register holds; `None` if the processor does not have it.
+pub(crate) fn read(core: &Core, number: u32) -> Option<u64> {
     if !exists(core, number) {
-        return Err(core.gp(0));
+        return None;
     }
     let msrs = &core.msrs;
-    let value = match number {
+    Some(match number {
         TSC => core.retired,
         SYSENTER_CS => u64::from(msrs.sysenter_cs),
         SYSENTER_ESP => msrs.sysenter_esp,
@@ -46,10 +54,7 @@ pub(super) fn rdmsr(core: &mut Core, _: &Op) -> Flow {
         GS_BASE => core.segs[seg::GS as usize].base,
         KERNEL_GS_BASE => msrs.kernel_gs_base,
         _ => u64::from(msrs.tsc_aux),
-    };
-    core.note(|_| Event::ReadMsr { number, value });
-    core.set_pair(value);
-    Ok(())
+    })
 }
 
 /// The value, if it is canonical.
@@ -64,15 +69,22 @@ fn short(core: &mut Core, value: u64) -> Result<u32, Stop> {
 
 pub(super) fn wrmsr(core: &mut Core, _: &Op) -> Flow {
     core.privileged()?;
+    let value = u64::from(core.reg::<u32>(reg::DX)) << 32 | u64::from(core.reg::<u32>(reg::AX));
     let number = core.reg::<u32>(reg::CX);
+    if exists(core, number) {
+        core.note(|_| Event::WriteMsr { number, value });
+    }
+    write(core, number, value)
+}
+
+/// Changes the register, with the faults of the instruction.
+pub(crate) fn write(core: &mut Core, number: u32, value: u64) -> Flow {
     if !exists(core, number) {
         return Err(core.gp(0));
     }
-    let low = core.reg::<u32>(reg::AX);
-    let value = u64::from(core.reg::<u32>(reg::DX)) << 32 | u64::from(low);
+    let low = value as u32;
     // The SYSENTER addresses of a processor without long mode have 32 bits.
     let address = if core.model.has_extended(extended::LM) { value } else { u64::from(low) };
-    core.note(|_| Event::WriteMsr { number, value });
     match number {
         TSC => return Err(core.unsupported("writing the time-stamp counter")),
         SYSENTER_CS => core.msrs.sysenter_cs = low,

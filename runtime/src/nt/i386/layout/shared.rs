@@ -25,6 +25,8 @@ pub const CRYPTO_EXPONENT: u32 = 0x23C;
 pub const TIME_ZONE_ID: u32 = 0x240;
 /// Bytes of the smallest large page.
 pub const LARGE_PAGE_MINIMUM: u32 = 0x244;
+/// Seven dwords without a use; Windows 10 has its build number in the last.
+pub const RESERVED_2: u32 = 0x248;
 /// Since Windows 10: the build number.
 pub const NT_BUILD_NUMBER: u32 = 0x260;
 /// 1 workstation, 2 domain controller, 3 server.
@@ -76,6 +78,8 @@ pub const TEST_RET_INSTRUCTION: u32 = 0x2F8;
 pub const SYSTEM_CALL: u32 = 0x300;
 /// Where KiFastCallEntry's caller goes on; before Windows XP SP2 the `ret` after `sysenter`.
 pub const SYSTEM_CALL_RETURN: u32 = 0x304;
+/// Three quadwords behind these two pointers.
+pub const SYSTEM_CALL_PAD: u32 = 0x308;
 /// Ticks since the start, a `KSYSTEM_TIME`, since Server 2003.
 pub const TICK_COUNT: u32 = 0x320;
 /// What pointers are encoded with.
