@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ntgate::ntgate_gen::{Arch, Shape, read_list};
-use ntgate::ntgate_runtime::prove::{Entry, Options, Report, profiles, prove};
+use ntgate::ntgate_runtime::machine::cpuid::Model;
+use ntgate::ntgate_runtime::machine::{Exit, Machine};
+use ntgate::ntgate_runtime::prove::{Entry, Options, Report, image, profiles, prove};
 
 fn proven(name: &str, list: &[u8]) -> Report {
     proven_on(name, list, &[])
@@ -129,4 +131,34 @@ fn whoever_waits_is_told_how_far_it_is() {
     };
     prove(&read.list, "t", &Options::default(), &progress).expect("the guest boots");
     assert_eq!(calls.into_inner(), 38);
+}
+
+#[test]
+fn a_whole_proof_runs_the_same_way_under_an_observers_eyes() {
+    let read = read_list("two.lst", b"NtClose 1\nNtReadFile 9\n").expect("the list is right");
+    for (arch, cpu) in [(Arch::I386, "pentium"), (Arch::I386, "core2"), (Arch::Amd64, "core2duo")] {
+        let image = image(&read.list, arch, &[]).expect("it fits the guest");
+        let boot = |observed: bool| {
+            let mut machine = Machine::new(Model::by_name(cpu).expect("there is such a model"), 16 << 20);
+            machine.load(&image).expect("it is a multiboot image");
+            if observed {
+                machine.observe();
+            }
+            let mut events = 0;
+            let exit = loop {
+                // Little by little: what was noted is kept until it is cleared.
+                let exit = machine.run(10_000);
+                events += machine.events().len();
+                machine.clear_events();
+                if exit != Exit::Budget || machine.retired() > 50_000_000 {
+                    break exit;
+                }
+            };
+            (exit, machine.retired(), machine.take_console(), events)
+        };
+        let (plain, seen) = (boot(false), boot(true));
+        assert_eq!(plain.0, Exit::Port(0), "{cpu}");
+        assert_eq!((&plain.0, plain.1, &plain.2), (&seen.0, seen.1, &seen.2), "{cpu}");
+        assert!(plain.3 == 0 && seen.3 > 10_000, "{cpu}: {} events", seen.3);
+    }
 }

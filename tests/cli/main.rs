@@ -346,7 +346,12 @@ fn contradictions_are_told_with_what_would_do() {
 #[test]
 fn a_reader_who_has_seen_enough_is_no_error() {
     let sandbox = Sandbox::new();
-    for arguments in [&["gen", "--arch", "i386", "--emit", "gas"][..], &["prove", "--shape", "zw"], &["man"]] {
+    for arguments in [
+        &["gen", "--arch", "i386", "--emit", "gas"][..],
+        &["prove", "--shape", "zw"],
+        &["call", "NtClose", "1", "--trace"],
+        &["man"],
+    ] {
         let mut child =
             sandbox.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
         drop(child.stdout.take());

@@ -149,6 +149,10 @@ fn it_is_drawn_light_dark_and_on_paper() {
     assert_eq!(browser.value(controls), "none");
     let hidden = "[...document.querySelectorAll('.steps ol > li ul')].filter((list) => getComputedStyle(list).display === 'none').length";
     assert_eq!(browser.value(hidden), 0, "paper shows what happened in every step");
+    // A sheet is narrow, and cannot be scrolled.
+    browser.resize(700);
+    let cut = "Math.max(...[...document.querySelectorAll('.scene-frame')].map((frame) => frame.scrollWidth - frame.clientWidth))";
+    assert_eq!(browser.value(cut), 0);
     assert_eq!(browser.console(), Vec::<String>::new());
 }
 

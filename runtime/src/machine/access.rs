@@ -9,7 +9,7 @@ use super::core::{Core, reg, seg};
 use super::fault::{Flow, Stop, Vector};
 use super::memory::PAGE;
 use super::mode::is_canonical;
-use super::observe::What;
+use super::observe::{Check, Rule, What};
 use super::paging::Access;
 use super::width::Width;
 
@@ -130,6 +130,8 @@ impl Core {
         let kind = s.descriptor;
         let granted = if write { kind.is_writable_data() } else { kind.is_readable() };
         if !s.is_usable() || !granted || !s.contains(offset, size) {
+            let limit = s.limit;
+            self.note_checks(|_| [Check::new(Rule::Operand, offset, limit, false)]);
             let vector = if segment == seg::SS { Vector::StackFault } else { Vector::GeneralProtection };
             return Err(self.raise(vector, 0));
         }
@@ -140,6 +142,7 @@ impl Core {
     fn checked_long(&mut self, segment: u8, offset: u64, size: u64) -> Result<u64, Stop> {
         let linear = self.segs[(segment & 7) as usize].origin.wrapping_add(offset);
         if !is_canonical(linear) || !is_canonical(linear.wrapping_add(size - 1)) {
+            self.note_checks(|_| [Check::of(Rule::Canonical, linear, false)]);
             let vector = if segment == seg::SS { Vector::StackFault } else { Vector::GeneralProtection };
             return Err(self.raise(vector, 0));
         }

@@ -146,6 +146,7 @@ impl Core {
             if long && cpl < 3 && selector.rpl() == cpl {
                 return Ok(Segment::null(selector));
             }
+            self.note_checks(|_| [Check::of(Rule::NotNull, selector.0, false)]);
             return Err(self.gp(0));
         }
         let descriptor = self.descriptor_or(selector, Vector::GeneralProtection, 0)?;
@@ -176,6 +177,7 @@ impl Core {
     #[inline]
     pub(crate) fn return_code(&mut self, selector: Selector) -> Result<Descriptor, Stop> {
         if selector.is_null() {
+            self.note_checks(|_| [Check::of(Rule::NotNull, selector.0, false)]);
             return Err(self.gp(0));
         }
         let descriptor = self.descriptor_or(selector, Vector::GeneralProtection, 0)?;

@@ -42,6 +42,7 @@ impl Core {
             };
         }
         if selector.is_null() {
+            self.note_checks(|_| [Check::of(Rule::NotNull, selector.0, false)]);
             return Err(self.gp(0));
         }
         let target = self.descriptor_or(selector, Vector::GeneralProtection, 0)?;
@@ -113,6 +114,7 @@ impl Core {
                 Some(self.frame(&ss, self.sp(), Entry { slots: 2, wide, cpl: self.cpl, error: 0 })?)
             }
         };
+        self.note_checks(|_| [Check::new(Rule::CodeLimit, offset, code.limit(), offset <= code.limit())]);
         if offset > code.limit() {
             return Err(self.gp(0));
         }
@@ -132,12 +134,14 @@ impl Core {
         self.allow_gate(selector, Descriptor(gate.0))?;
         let selector = gate.selector();
         if selector.is_null() {
+            self.note_checks(|_| [Check::of(Rule::NotNull, selector.0, false)]);
             return Err(self.gp(0));
         }
         let code = self.descriptor_or(selector, Vector::GeneralProtection, 0)?;
         let offset = if gate.wide() { gate.offset() } else { gate.offset() & 0xFFFF };
         let inward = how != Far::Jump && code.is_code() && !code.is_conforming() && code.dpl() < self.cpl;
         if inward {
+            self.note_handler_checks(selector, code);
             if !code.present() {
                 return Err(self.raise(Vector::SegmentNotPresent, selector.error_code()));
             }
@@ -156,6 +160,7 @@ impl Core {
         let (wide, count) = (gate.wide(), usize::from(gate.count()));
         let slots = 4 + count as u64;
         let frame = self.frame(&ss, sp, Entry { slots, wide, cpl, error: ss.selector.error_code() })?;
+        self.note_checks(|_| [Check::new(Rule::CodeLimit, offset, code.limit(), offset <= code.limit())]);
         if offset > code.limit() {
             return Err(self.gp(0));
         }

@@ -254,6 +254,7 @@ impl Core {
     /// `JMP` and, if it is to come back, `CALL` to `selector`:`offset`, with an operand size of `W`.
     pub(crate) fn far_long<W: Width>(&mut self, comes_back: bool, selector: Selector, offset: u64) -> Flow {
         if selector.is_null() {
+            self.note_checks(|_| [Check::of(Rule::NotNull, selector.0, false)]);
             return Err(self.gp(0));
         }
         let target = self.descriptor_or(selector, Vector::GeneralProtection, 0)?;
@@ -269,6 +270,7 @@ impl Core {
         let size = 2 * u64::from(W::BYTES);
         let at = self.sp().wrapping_sub(size) & self.stack_mask;
         let linear = if comes_back { self.checked_linear(seg::SS, at, size, true)? } else { 0 };
+        self.note_checks(|core| [Check::of(Rule::CodeLimit, offset, core.fits_code(target, offset))]);
         if !self.fits_code(target, offset) {
             return Err(self.gp(0));
         }

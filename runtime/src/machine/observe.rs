@@ -85,7 +85,8 @@ pub enum What {
     Push,
 }
 
-/// A check of the protection mechanism (SDM vol. 3, chapter 5). What it compares stands on both sides.
+/// A check of the protection mechanism (SDM vol. 3, chapter 5). What it compares stands on both sides. Where privilege changes or a
+/// segment is loaded all of them are noted, elsewhere those that fail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Check {
     /// Which rule.
@@ -163,6 +164,12 @@ pub enum Rule {
     SysenterCs,
     /// CPL = 0.
     Cpl0,
+    /// The segment is usable for the access, and the operand at this offset ends within its limit, which is on the right.
+    Operand,
+    /// CPL ≤ IOPL.
+    Iopl,
+    /// The I/O map allows the port.
+    IoMap,
     /// EFER.SCE is set, and the code is 64-bit code.
     SyscallEnable,
 }

@@ -5,7 +5,7 @@ use super::core::{Core, seg};
 use super::descriptor::{BUSY, TSS_32};
 use super::fault::{Exit, Flow, Stop};
 use super::memory::PAGE;
-use super::observe::What;
+use super::observe::{Check, Rule, What};
 use super::paging::Access;
 use super::task::TSS_LAST;
 use super::width::Width;
@@ -30,16 +30,19 @@ impl Core {
     fn allow_port_by_map(&mut self, port: u16, size: u32) -> Flow {
         let tss = self.segs[seg::TR as usize];
         if !tss.is_usable() || tss.descriptor.kind() & !BUSY != TSS_32 || tss.limit < TSS_LAST {
+            self.note_checks(|_| [Check::new(Rule::TssLimit, TSS_LAST, tss.limit, false)]);
             return Err(self.gp(0));
         }
         let map: u16 = self.load_system(What::Tss { offset: MAP_BASE as u32 }, tss.base.wrapping_add(MAP_BASE))?;
         let at = u32::from(map) + u32::from(port) / 8;
         // Two bytes are always read, so the map ends with a byte of ones beyond its last port.
         if at + 1 > tss.limit {
+            self.note_checks(|_| [Check::new(Rule::TssLimit, at + 1, tss.limit, false)]);
             return Err(self.gp(0));
         }
         let bits: u16 = self.load_system(What::Tss { offset: at }, tss.base.wrapping_add(u64::from(at)))?;
         let wanted = ((1u16 << size) - 1) << (port % 8);
+        self.note_checks(|_| [Check::of(Rule::IoMap, port, bits & wanted == 0)]);
         if bits & wanted != 0 { Err(self.gp(0)) } else { Ok(()) }
     }
 

@@ -116,12 +116,13 @@ impl Panels {
     fn routines(&mut self, call: &Call) {
         for (number, visit) in (0..).zip(&call.trace.visits) {
             let steps = visit.steps.0..visit.steps.1;
+            let own = steps.clone().filter(|step| call.is_own(*step)).count();
             let id = match call.phase(visit.steps.0) {
-                _ if visit.ring == 3 || call.is_own(visit.steps.0) => continue,
+                _ if visit.ring == 3 || own == steps.len() => continue,
                 Phase::Service => Id::Service,
                 _ => Id::Routines,
             };
-            let first = Some(instructions(steps.len()));
+            let first = Some(instructions(steps.len() - own));
             self.panel(id).rows.push(Row {
                 label: visit.routine.clone(),
                 first: first.clone(),
@@ -191,7 +192,20 @@ impl Panels {
                 let to = format!("{:04x}:{:08x}, DPL {}", gate.selector().0, gate.offset(), gate.dpl());
                 (door, format!("IDT[{vector:02X}h]"), to)
             }
-            What::Gate { vector } => (door, format!("IDT[{vector:02X}h], upper half"), value),
+            // The upper half of a 64-bit gate completes the offset of the lower one, which was read before it.
+            What::Gate { .. } => match (door, lower_half(&call.trace.steps[index], access)) {
+                (Some(id), Some(gate)) => {
+                    let to = format!(
+                        "{:04x}:{:08x}{:08x}, DPL {}",
+                        gate.selector().0,
+                        access.value,
+                        gate.offset(),
+                        gate.dpl()
+                    );
+                    return self.mark(index, id, access.address.wrapping_sub(8), "", false, Some(to));
+                }
+                _ => return,
+            },
             What::Descriptor { selector } if !access.write => {
                 let entry = Descriptor(access.value);
                 let kind = if entry.is_code() { "code" } else { "data" };
@@ -222,7 +236,9 @@ impl Panels {
             }
             _ => access.address,
         };
-        match self.whole(id, at, digits) {
+        // A field that has a name of its own has a row of its own.
+        let whole = self.whole(id, at, digits).filter(|(whole, _)| *whole == at || label.contains('+'));
+        match whole {
             // A read of a part says nothing new of the whole.
             Some((whole, _)) if !access.write => self.mark(index, id, whole, &label, false, None),
             Some((whole, mut text)) => {
@@ -278,6 +294,14 @@ impl Panels {
             mark.row = order.iter().position(|row| *row == mark.row).unwrap_or_default();
         }
     }
+}
+
+/// The lower half of a gate whose upper half is read.
+fn lower_half(step: &Step, upper: &MemoryAccess) -> Option<Gate> {
+    step.events.iter().find_map(|event| match event {
+        Event::Memory(access) if access.address == upper.address.wrapping_sub(8) => Some(Gate(access.value)),
+        _ => None,
+    })
 }
 
 /// In which box a name belongs, and what it is called there.

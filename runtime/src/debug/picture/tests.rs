@@ -51,6 +51,22 @@ fn a_part_of_a_field_changes_the_field() {
 }
 
 #[test]
+fn a_gate_of_64_bits_is_shown_whole() {
+    let options = Options::new("NtClose", &[0x1234]).profile("win10-x64").entry(Entry::Int2e);
+    let call = call(&options).expect("the system has it");
+    let panels = Panels::of(&call);
+    let entry = call.trace.visits.iter().find(|visit| visit.routine == "nt!KiSystemService").expect("it is entered");
+    let whole = format!("0010:{:016x}, DPL 3", entry.start);
+    assert_eq!(rows(&panels, Id::DoorIn)[0], ("IDT[2Eh]", Some(&*whole)));
+    // Logging is a byte behind CS, with a name of its own; IRETQ pops both in one.
+    let frame = rows(&panels, Id::Frame);
+    assert!(frame.contains(&("SegCs", Some("0000000002000033"))) && frame.contains(&("Logging", Some("02"))));
+    // The last routine begins with what is written to the guest's own log, and is shown all the same.
+    let last = rows(&panels, Id::Routines).last().map(|row| row.0);
+    assert_eq!(last, Some("nt!KiSystemServiceExitInterrupt"));
+}
+
+#[test]
 fn every_mark_is_of_a_row_and_what_is_shown_last_is_what_was_marked_last() {
     for entry in [Entry::Int2e, Entry::Sysenter, Entry::Syscall, Entry::Zw] {
         let panels = Panels::of(&close(entry));

@@ -312,6 +312,9 @@ fn rule(rule: Rule) -> &'static str {
         Rule::DirectDpl => "direct-dpl",
         Rule::SysenterCs => "sysenter-cs",
         Rule::Cpl0 => "cpl-0",
+        Rule::Operand => "operand",
+        Rule::Iopl => "iopl",
+        Rule::IoMap => "io-map",
         Rule::SyscallEnable => "syscall-enable",
     }
 }

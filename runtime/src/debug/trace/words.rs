@@ -135,6 +135,9 @@ pub(super) fn rule(check: &Check) -> String {
         Rule::DirectDpl => format!("CPL {left} = DPL {right} of the code"),
         Rule::SysenterCs => format!("IA32_SYSENTER_CS {left:04x} is not null"),
         Rule::Cpl0 => format!("CPL {left} = 0"),
+        Rule::Operand => format!("operand at {left:08x} is within a usable segment, limit {right:08x}"),
+        Rule::Iopl => format!("CPL {left} <= IOPL {right}"),
+        Rule::IoMap => format!("port {left:X}h is allowed by the TSS"),
         Rule::SyscallEnable => format!("EFER {left:X}h has SCE"),
     }
 }

@@ -88,6 +88,36 @@ fn instruction_len(code: &[u8]) -> u32 {
 }
 
 #[test]
+fn every_measured_fault_follows_the_check_that_failed() {
+    use super::super::observe::{Check, Event};
+
+    for (what, code, stack, vector, _) in MEASURED {
+        // No check of the protection mechanism: what does not exist, and what paging says.
+        if [6, 14].contains(vector) {
+            continue;
+        }
+        let mut world = World::new();
+        world.ring(3);
+        linux_tables(&mut world);
+        world.page(STACK_3 - 0x1000);
+        world.stack(stack);
+        world.poke(CODE, code);
+        world.core().ip = u64::from(CODE);
+        world.machine.observe();
+        let events = loop {
+            assert_eq!(world.machine.step(), Ok(()), "{what}");
+            let events = world.machine.events();
+            if let Some(end) = events.iter().position(|event| matches!(event, Event::Exception(_))) {
+                break events[..end].to_vec();
+            }
+        };
+        let failed = |event: &Event| matches!(event, Event::Check(Check { holds: false, .. }));
+        assert!(events.last().is_some_and(failed), "{what}: {events:?}");
+        assert_eq!(events.iter().filter(|event| failed(event)).count(), 1, "{what}");
+    }
+}
+
+#[test]
 fn traps_save_the_next_instruction_and_no_rf() {
     for (what, code, vector) in [("int3", [0xCC, 0x90], 3), ("int1", [0xF1, 0x90], 1), ("int 3", [0xCD, 3], 3)] {
         let mut world = World::new();

@@ -5,6 +5,7 @@ use iced_x86::{Code, Instruction};
 use super::super::super::core::Core;
 use super::super::super::fault::{Flow, Stop};
 use super::super::super::flags;
+use super::super::super::observe::{Check, Rule};
 use super::super::super::op::{After, Op, Run, run, step};
 use super::super::super::width::Width;
 
@@ -57,7 +58,11 @@ fn popf<W: Width>(core: &mut Core, _: &Op) -> Flow {
 
 /// #GP(0) unless the CPL may work the interrupt flag.
 fn allow_interrupt_flag(core: &mut Core) -> Flow {
-    if core.cpl > core.flags.iopl() { Err(core.gp(0)) } else { Ok(()) }
+    if core.cpl > core.flags.iopl() {
+        core.note_checks(|core| [Check::new(Rule::Iopl, core.cpl, core.flags.iopl(), false)]);
+        return Err(core.gp(0));
+    }
+    Ok(())
 }
 
 fn cli(core: &mut Core, _: &Op) -> Flow {
