@@ -185,7 +185,7 @@ fn order(audit: &Audit, verdict: &mut Verdict) {
         }
     }
     for (table, mut exports) in tables {
-        exports.sort_by_key(|export| (export.member.clone(), export.rva));
+        // They are in the order of their places.
         exports.dedup_by_key(|export| (export.member.clone(), export.rva));
         verdict.checked += exports.len();
         for pair in exports.windows(2) {

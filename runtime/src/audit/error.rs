@@ -13,6 +13,11 @@ pub enum AuditError {
         /// What it is, or seems to be.
         what: String,
     },
+    /// It is no PE image, and was said to be one as it lies in memory.
+    NotMapped {
+        /// What it is, or seems to be.
+        what: String,
+    },
     /// It is one, and of a processor that the machine is not.
     Architecture {
         /// The form.
@@ -57,6 +62,9 @@ impl fmt::Display for AuditError {
                     "{what}: not a PE image, a COFF or ELF object, or an archive of objects with system-call stubs"
                 )
             }
+            Self::NotMapped { what } => {
+                write!(f, "{what}: only PE images lie in memory; what is as it was on disk is audited without --mapped")
+            }
             Self::Architecture { kind, machine } => {
                 write!(f, "{} for {machine}: only i386 and amd64 are executed here", article(*kind))
             }
@@ -69,7 +77,7 @@ impl fmt::Display for AuditError {
 
 impl std::error::Error for AuditError {}
 
-fn article(kind: Kind) -> &'static str {
+pub(super) fn article(kind: Kind) -> &'static str {
     match kind {
         Kind::Pe => "a PE image",
         Kind::Mapped => "a PE image as it lies in memory",

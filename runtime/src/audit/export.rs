@@ -75,6 +75,7 @@ pub(super) fn exports(guest: &mut Guest, image: &Image<'_>, shapes: &Shapes, opt
         first_runs.extend(trial.runs.into_iter().next().map(|run| (rva, run)));
     }
     hook::find(guest, image, &mut exports, &first_runs);
+    exports.sort_by(|a, b| (a.rva.is_none(), a.rva, &a.name).cmp(&(b.rva.is_none(), b.rva, &b.name)));
     exports
 }
 

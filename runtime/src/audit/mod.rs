@@ -82,9 +82,10 @@ pub struct Audit {
     pub arch: Arch,
     /// What it is.
     pub kind: Kind,
-    /// Its exports, or the global functions of its objects, in the order of their places.
+    /// Its exports, or the global functions of its objects, in the order of their places: objects as the archive has them.
     pub exports: Vec<Export>,
-    /// What is wrong with them together: numbers that two services have, twins that differ, counts that do.
+    /// What is wrong with them together: numbers that two services have or that do not fit into their
+    /// row, twins that differ, counts that do.
     pub findings: Vec<Finding>,
 }
 

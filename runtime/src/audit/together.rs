@@ -11,9 +11,6 @@ use super::{Audit, Finding};
 
 /// Looks at all exports together.
 pub(super) fn finish(arch: Arch, kind: Kind, mut exports: Vec<Export>) -> Audit {
-    exports.sort_by(|a, b| {
-        (a.rva.is_none(), &a.member, a.rva, &a.name).cmp(&(b.rva.is_none(), &b.member, b.rva, &b.name))
-    });
     name_wrapped(&mut exports);
     let mut findings = Vec::new();
     let mut numbers: BTreeMap<u32, Vec<&Export>> = BTreeMap::new();
@@ -33,6 +30,7 @@ pub(super) fn finish(arch: Arch, kind: Kind, mut exports: Vec<Export>) -> Audit 
             findings.push(Finding { name: other.name.clone(), text });
         }
     }
+    findings.extend(out_of_row(&exports, &numbers));
     findings.extend(twins(&exports));
     Audit { arch, kind, exports, findings }
 }
@@ -49,6 +47,27 @@ fn name_wrapped(exports: &mut [Export]) {
             export.notes.push(format!("the number is that of {name}"));
         }
     }
+}
+
+/// Stubs between two whose numbers have room for one, which is nobody's, and that have another one: as a stub has that was
+/// repaired with the number of another system.
+fn out_of_row(exports: &[Export], numbers: &BTreeMap<u32, Vec<&Export>>) -> Vec<Finding> {
+    let services: Vec<(&Export, u32)> = exports
+        .iter()
+        .filter(|export| export.class == Class::Service && export.rva.is_some())
+        .filter_map(|export| Some((export, export.number?)))
+        .collect();
+    let odd = |row: &[(&Export, u32)]| {
+        let [(below, first), (this, number), (above, last)] = row else { return None };
+        let wanted = first.checked_add(1)?;
+        let is_free = *last == wanted.checked_add(1)? && *number != wanted && !numbers.contains_key(&wanted);
+        let text = format!(
+            "has the number {number:X}h, between {} with {first:X}h and {} with {last:X}h: {wanted:X}h is to be expected",
+            below.name, above.name
+        );
+        is_free.then(|| Finding { name: this.name.clone(), text })
+    };
+    services.windows(3).filter_map(odd).collect()
 }
 
 /// Nt and Zw names that have stubs of their own, and different ones.

@@ -148,6 +148,17 @@ fn a_repaired_stub_with_a_wrong_number_is_found() {
 }
 
 #[test]
+fn a_repaired_stub_with_a_number_of_nobodys_is_found_by_its_neighbours() {
+    let mut dll = Dll::new(Arch::Amd64);
+    for (name, number) in [("NtA", 0x10), ("NtB", 0x40), ("NtC", 0x12), ("NtD", 0x13)] {
+        dll.add(name, &stub_64(number));
+    }
+    let audit = audited(&dll.bytes());
+    let told: Vec<String> = audit.findings.iter().map(|finding| format!("{} {}", finding.name, finding.text)).collect();
+    assert_eq!(told, ["NtB has the number 40h, between NtA with 10h and NtC with 12h: 11h is to be expected"]);
+}
+
+#[test]
 fn a_dll_without_stubs_has_nothing_to_hook() {
     let mut dll = Dll::new(Arch::I386);
     let at = dll.next();

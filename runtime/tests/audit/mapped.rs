@@ -70,5 +70,9 @@ fn a_dump_that_ends_early_has_what_it_has() {
 #[test]
 fn what_is_no_image_is_no_dump() {
     let error = audit(b"\x7fELF", &mapped()).expect_err("it is none").to_string();
-    assert!(error.starts_with("a file that begins with [7F, 45, 4C, 46]: not a PE image"), "{error}");
+    assert!(error.starts_with("a file that begins with [7F, 45, 4C, 46]: only PE images lie in memory"), "{error}");
+    let read = read_list("x", b"NtA 0\n").expect("it is right");
+    let object = emit(&read.list, &EmitOptions::new(Arch::I386, Format::Coff)).expect("it is an object");
+    let error = audit(&object, &mapped()).expect_err("it is none").to_string();
+    assert!(error.starts_with("a COFF object: only PE images lie in memory"), "{error}");
 }

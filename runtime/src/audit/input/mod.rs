@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use ntgate_gen::Arch;
 use object::read::FileKind;
 
-use super::error::AuditError;
+use super::error::{AuditError, article};
 use super::image::{Image, Kind};
 
 pub(super) use archive::Member;
@@ -36,7 +36,7 @@ pub(super) fn read(bytes: &[u8], mapped: bool) -> Result<Input<'_>, AuditError> 
     if mapped {
         return match kind {
             Some(FileKind::Pe32 | FileKind::Pe64) => one(pe::read(bytes, Kind::Mapped)),
-            _ => Err(AuditError::not(describe(bytes))),
+            kind => Err(AuditError::NotMapped { what: named(kind).map_or_else(|| describe(bytes), str::to_owned) }),
         };
     }
     match kind {
@@ -45,6 +45,16 @@ pub(super) fn read(bytes: &[u8], mapped: bool) -> Result<Input<'_>, AuditError> 
         Some(FileKind::Elf32 | FileKind::Elf64) => one(objects::read(bytes, Kind::Elf, 0)),
         Some(FileKind::Archive) => archive::read(bytes).map(|(arch, members)| Input::Many(arch, members)),
         _ => Err(AuditError::not(describe(bytes))),
+    }
+}
+
+/// What a file of a form that is audited is.
+fn named(kind: Option<FileKind>) -> Option<&'static str> {
+    match kind? {
+        FileKind::Coff | FileKind::CoffBig => Some(article(Kind::Coff)),
+        FileKind::Elf32 | FileKind::Elf64 => Some(article(Kind::Elf)),
+        FileKind::Archive => Some(article(Kind::Archive)),
+        _ => None,
     }
 }
 
