@@ -357,7 +357,7 @@ impl<'a> Setting<'a> {
     fn finish(&self, target: &Target, trace: Trace, arrived: Arrived, stack: u64, service_step: usize) -> Call {
         let bits = target.places().bits();
         let mut names = Names::new(target.places(), target.symbols());
-        names.frame(arrived.frame, bits, self.from_kernel);
+        names.frame(arrived.frame, self.from_kernel);
         let (width, registers) = if bits == 32 { (4, 0) } else { (8, 4) };
         let count = (arrived.arguments.len() as u64).saturating_sub(registers);
         // Above the return address; on amd64 above the home area too.

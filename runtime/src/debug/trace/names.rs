@@ -1,11 +1,11 @@
 //! What stands where in a guest: fields of its structures, rows of its tables, the arguments of a call.
 
-use super::super::Symbols;
+use super::super::{Guest, Symbols, types};
 use crate::host::Places;
 use crate::nt::{amd64, i386};
 
-/// A field: its offset and its name.
-type Field = (u32, &'static str);
+/// A field: its offset and its name, behind those of the structures that it is in.
+type Field = (u32, String);
 
 /// How the bytes of a region are named.
 #[derive(Debug, Clone)]
@@ -28,38 +28,89 @@ struct Region {
 /// Names for the addresses that a call touches.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
-    /// The first that has an address names it.
+    guest: Option<Guest>,
+    /// The one that begins nearest before an address names it.
     regions: Vec<Region>,
 }
 
-/// A region at a symbol: the symbol, its bytes, its name, what is in it.
-type Known = (&'static str, u64, &'static str, Form);
+/// What has one name in both guests: the symbol, the structure, its name here, and its bytes.
+const STRUCTURES: [(&str, &str, &str, u64); 11] = [
+    ("nt!KiInitialThread", THREAD, "KTHREAD", 0),
+    ("nt!KiInitialPCR", "_KPCR", "KPCR", 0x5000),
+    ("nt!KiTss", "_KTSS", "TSS", TSS),
+    ("nt!KiTss", "_KTSS64", "TSS", TSS),
+    ("nt!KeServiceDescriptorTable", DESCRIPTOR, "KeServiceDescriptorTable", 0),
+    ("nt!KeServiceDescriptorTableShadow", DESCRIPTOR, "KeServiceDescriptorTableShadow", 0),
+    ("reactos!KeServiceDescriptorTable", DESCRIPTOR, "KeServiceDescriptorTable", 0),
+    ("reactos!KeServiceDescriptorTableShadow", DESCRIPTOR, "KeServiceDescriptorTableShadow", 0),
+    ("Teb", "_TEB", "TEB", 0x2000),
+    ("SharedUserData", "_KUSER_SHARED_DATA", "SharedUserData", 0x1000),
+    ("nt!SharedUserData", "_KUSER_SHARED_DATA", "SharedUserData", 0x1000),
+];
+
+/// The structures of a thread and of a service table's descriptor: how long they are, the guests say.
+const THREAD: &str = "_KTHREAD";
+const DESCRIPTOR: &str = "_KSERVICE_TABLE_DESCRIPTOR";
+
+/// Bytes of the part of a TSS that the processor knows.
+const TSS: u64 = i386::layout::tss::HARDWARE_SIZE as u64;
+
+/// Tables, with the bytes of a row in 32 bits and in 64.
+const TABLES: [(&str, &str, [u64; 2]); 4] = [
+    ("nt!KiServiceTable", "KiServiceTable", [4, 4]),
+    ("nt!KiArgumentTable", "KiArgumentTable", [1, 1]),
+    ("nt!W32pServiceTable", "W32pServiceTable", [4, 4]),
+    ("reactos!MainSSDT", "MainSSDT", [8, 8]),
+];
 
 impl Names {
     /// The structures of the system that has these places.
     #[must_use]
     pub fn new(places: &Places, symbols: &Symbols) -> Self {
-        let known = match i386::Profile::by_name(places.profile()) {
-            Some(profile) => regions_32(profile),
-            None => amd64::Profile::by_name(places.profile()).map(regions_64).unwrap_or_default(),
-        };
         let mut names = Self::default();
-        for (symbol, length, name, form) in known {
-            if let Some(start) = symbols.address(symbol) {
-                names.regions.push(Region { start, length, name: name.to_owned(), form });
+        let Some(guest) = Guest::of(places) else { return names };
+        let (long, thread, descriptor) = match guest {
+            Guest::I386(profile) => (0, profile.thread.size, i386::layout::service_table::SIZE),
+            Guest::Amd64(_) => (1, 0x400, amd64::layout::service_table::SIZE),
+        };
+        for (symbol, structure, name, length) in STRUCTURES {
+            let length = match structure {
+                THREAD => thread.into(),
+                DESCRIPTOR => descriptor.into(),
+                _ => length,
+            };
+            if let (Some(start), Some(structure)) = (symbols.address(symbol), types::structure(guest, structure)) {
+                names.add(start, length, name, Form::Fields(fields(guest, &structure)));
             }
         }
+        for (symbol, name, width) in TABLES {
+            if let Some(start) = symbols.address(symbol) {
+                let rows = i386::layout::service_table::MAX_SERVICES as u64;
+                names.add(start, width[long] * rows, name, Form::Rows(width[long]));
+            }
+        }
+        if let (Some(start), Guest::Amd64(profile)) = (symbols.address("nt!KiInitialProcess"), guest) {
+            let callback = (profile.thread.instrumentation_callback, "InstrumentationCallback".to_owned());
+            names.add(start, 0x400, "KPROCESS", Form::Fields(vec![callback]));
+        }
+        names.guest = Some(guest);
         names
     }
 
+    fn add(&mut self, start: u64, length: u64, name: &str, form: Form) {
+        self.regions.push(Region { start, length, name: name.to_owned(), form });
+    }
+
     /// Adds the trap frame of a call. One that came from ring 0 has no ESP and SS on i386: the frame ends before them.
-    pub(super) fn frame(&mut self, start: u64, bits: u32, from_kernel: bool) {
-        let (fields, mut length) = trap_frame(bits);
-        if from_kernel && bits == 32 {
-            length = i386::layout::trap_frame::HARDWARE_ESP.into();
+    pub(super) fn frame(&mut self, start: u64, from_kernel: bool) {
+        let Some(guest) = self.guest else { return };
+        let length = match guest {
+            Guest::I386(_) if from_kernel => i386::layout::trap_frame::HARDWARE_ESP.into(),
+            guest => guest.trap_frame_size(),
+        };
+        if let Some(structure) = types::structure(guest, "_KTRAP_FRAME") {
+            self.add(start, length, "KTRAP_FRAME", Form::Fields(fields(guest, &structure)));
         }
-        let region = Region { start, length, name: "KTRAP_FRAME".to_owned(), form: Form::Fields(fields) };
-        self.regions.push(region);
     }
 
     /// Adds arguments that begin at an address.
@@ -68,7 +119,7 @@ impl Names {
         let start = start.wrapping_sub(width * first);
         let length = width * (first + count);
         if count > 0 {
-            self.regions.insert(0, Region { start, length, name: name.to_owned(), form: Form::Numbered(width) });
+            self.add(start, length, name, Form::Numbered(width));
         }
     }
 
@@ -76,7 +127,8 @@ impl Names {
     #[must_use]
     pub fn of(&self, address: u64) -> Option<String> {
         let inside = |region: &&Region| address.wrapping_sub(region.start) < region.length;
-        self.regions.iter().filter(inside).find_map(|region| region.of(address.wrapping_sub(region.start)))
+        let nearest = self.regions.iter().filter(inside).max_by_key(|region| region.start)?;
+        nearest.of(address.wrapping_sub(nearest.start))
     }
 }
 
@@ -101,230 +153,18 @@ fn hexadecimal(number: u64) -> String {
     if number < 10 { number.to_string() } else { format!("{number:X}h") }
 }
 
-/// The fields of a trap frame, and its size.
-fn trap_frame(bits: u32) -> (Vec<Field>, u64) {
-    if bits == 32 {
-        (frame_32(), i386::layout::trap_frame::SIZE.into())
-    } else {
-        (frame_64(), amd64::layout::trap_frame::SIZE.into())
+/// The fields of a structure, and of those in it, by rising offset.
+fn fields(guest: Guest, structure: &types::Structure) -> Vec<Field> {
+    let mut all = Vec::new();
+    for field in &structure.fields {
+        all.push((field.offset, field.name.to_owned()));
+        if let types::Type::Structure(inner) = field.kind
+            && let Some(inner) = types::structure(guest, inner)
+        {
+            let inside = fields(guest, &inner).into_iter();
+            all.extend(inside.map(|(offset, name)| (field.offset + offset, format!("{}.{name}", field.name))));
+        }
     }
-}
-
-fn frame_32() -> Vec<Field> {
-    use i386::layout::trap_frame as at;
-
-    vec![
-        (at::DBG_EBP, "DbgEbp"),
-        (at::DBG_EIP, "DbgEip"),
-        (at::DBG_ARG_MARK, "DbgArgMark"),
-        (at::DBG_ARG_POINTER, "DbgArgPointer"),
-        (at::TEMP_SEG_CS, "TempSegCs"),
-        (at::LOGGING, "Logging"),
-        (at::TEMP_ESP, "TempEsp"),
-        (at::DR0, "Dr0"),
-        (at::DR6, "Dr6"),
-        (at::DR7, "Dr7"),
-        (at::SEG_GS, "SegGs"),
-        (at::SEG_ES, "SegEs"),
-        (at::SEG_DS, "SegDs"),
-        (at::EDX, "Edx"),
-        (at::ECX, "Ecx"),
-        (at::EAX, "Eax"),
-        (at::PREVIOUS_PREVIOUS_MODE, "PreviousPreviousMode"),
-        (at::EXCEPTION_LIST, "ExceptionList"),
-        (at::SEG_FS, "SegFs"),
-        (at::EDI, "Edi"),
-        (at::ESI, "Esi"),
-        (at::EBX, "Ebx"),
-        (at::EBP, "Ebp"),
-        (at::ERR_CODE, "ErrCode"),
-        (at::EIP, "Eip"),
-        (at::SEG_CS, "SegCs"),
-        (at::EFLAGS, "EFlags"),
-        (at::HARDWARE_ESP, "HardwareEsp"),
-        (at::HARDWARE_SEG_SS, "HardwareSegSs"),
-        (at::V86_ES, "V86Es"),
-    ]
-}
-
-fn frame_64() -> Vec<Field> {
-    use amd64::layout::trap_frame as at;
-
-    vec![
-        (at::P1_HOME, "P1Home"),
-        (at::P5, "P5"),
-        (at::PREVIOUS_MODE, "PreviousMode"),
-        (at::PREVIOUS_IRQL, "PreviousIrql"),
-        (at::FAULT_INDICATOR, "FaultIndicator"),
-        (at::EXCEPTION_ACTIVE, "ExceptionActive"),
-        (at::MXCSR, "MxCsr"),
-        (at::RAX, "Rax"),
-        (at::RCX, "Rcx"),
-        (at::RDX, "Rdx"),
-        (at::R8, "R8"),
-        (at::R9, "R9"),
-        (at::R10, "R10"),
-        (at::R11, "R11"),
-        (at::GS_BASE, "GsBase"),
-        (at::XMM0, "Xmm0"),
-        (at::FAULT_ADDRESS, "FaultAddress"),
-        (at::DR0, "Dr0"),
-        (at::DR6, "Dr6"),
-        (at::DR7, "Dr7"),
-        (at::DEBUG_CONTROL, "DebugControl"),
-        (at::SEG_DS, "SegDs"),
-        (at::SEG_ES, "SegEs"),
-        (at::SEG_FS, "SegFs"),
-        (at::SEG_GS, "SegGs"),
-        (at::TRAP_FRAME, "TrapFrame"),
-        (at::RBX, "Rbx"),
-        (at::RDI, "Rdi"),
-        (at::RSI, "Rsi"),
-        (at::RBP, "Rbp"),
-        (at::ERROR_CODE, "ErrorCode"),
-        (at::RIP, "Rip"),
-        (at::SEG_CS, "SegCs"),
-        (at::LOGGING, "Logging"),
-        (at::EFLAGS, "EFlags"),
-        (at::RSP, "Rsp"),
-        (at::SEG_SS, "SegSs"),
-    ]
-}
-
-/// In order, as a field is looked for from the end.
-fn sorted(mut fields: Vec<Field>) -> Form {
-    fields.sort_by_key(|(at, _)| *at);
-    Form::Fields(fields)
-}
-
-/// What has one form in both guests: where SharedUserData is in the two address spaces.
-fn shared(fields: &[Field]) -> [Known; 2] {
-    let form = || Form::Fields([&[(0, "TickCountLow")], fields].concat());
-    [("SharedUserData", 0x1000, "SharedUserData", form()), ("nt!SharedUserData", 0x1000, "SharedUserData", form())]
-}
-
-fn regions_32(profile: &i386::Profile) -> Vec<Known> {
-    use i386::layout::{kpcr, service_table, shared as user, teb, tss};
-
-    let thread = profile.thread;
-    let thread_fields = vec![
-        (0, "Header"),
-        (thread.debug_active, "Header.DebugActive"),
-        (thread.initial_stack, "InitialStack"),
-        (thread.stack_limit, "StackLimit"),
-        (thread.user_apc_pending, "ApcState.UserApcPending"),
-        (thread.apc_disable, "CombinedApcDisable"),
-        (thread.apc_state_index, "ApcStateIndex"),
-        (thread.alerted, "Alerted"),
-        (thread.teb, "Teb"),
-        (thread.previous_mode, "PreviousMode"),
-        (thread.trap_frame, "TrapFrame"),
-        (thread.callback_stack, "CallbackStack"),
-        (thread.service_table, "ServiceTable"),
-    ];
-    let pcr = vec![
-        (kpcr::EXCEPTION_LIST, "NtTib.ExceptionList"),
-        (kpcr::STACK_BASE, "NtTib.StackBase"),
-        (kpcr::STACK_LIMIT, "NtTib.StackLimit"),
-        (kpcr::TEB, "NtTib.Self"),
-        (kpcr::SELF_PCR, "SelfPcr"),
-        (kpcr::PRCB, "Prcb"),
-        (kpcr::IRQL, "Irql"),
-        (kpcr::IDT, "IDT"),
-        (kpcr::GDT, "GDT"),
-        (kpcr::TSS, "TSS"),
-        (kpcr::PRCB_DATA, "PrcbData"),
-        (kpcr::CURRENT_THREAD, "PrcbData.CurrentThread"),
-        (profile.system_calls_counter, "PrcbData.KeSystemCalls"),
-    ];
-    let task = vec![(0, "Backlink"), (tss::ESP0, "Esp0"), (tss::SS0, "Ss0"), (tss::IO_MAP_BASE, "IoMapBase")];
-    let tables = || {
-        let row = [(service_table::BASE, "Base"), (service_table::LIMIT, "Limit"), (service_table::NUMBER, "Number")];
-        Form::Fields(row.to_vec())
-    };
-    let size = service_table::SIZE.into();
-    let block = vec![(0, "NtTib.ExceptionList"), (teb::SELF, "NtTib.Self"), (teb::GDI_BATCH_COUNT, "GdiBatchCount")];
-    let system_call: &[Field] = if profile.has_shared_system_call() {
-        &[(user::SYSTEM_CALL, "SystemCall"), (user::SYSTEM_CALL_RETURN, "SystemCallReturn")]
-    } else {
-        &[]
-    };
-    let rows = service_table::MAX_SERVICES as u64;
-    let mut known = vec![
-        ("nt!KiInitialThread", thread.size.into(), "KTHREAD", sorted(thread_fields)),
-        ("nt!KiInitialPCR", 0x1000, "KPCR", sorted(pcr)),
-        ("nt!KiTss", tss::HARDWARE_SIZE.into(), "TSS", Form::Fields(task)),
-        ("nt!KeServiceDescriptorTable", size, "KeServiceDescriptorTable", tables()),
-        ("nt!KeServiceDescriptorTableShadow", size, "KeServiceDescriptorTableShadow", tables()),
-        ("nt!KiServiceTable", 4 * rows, "KiServiceTable", Form::Rows(4)),
-        ("nt!KiArgumentTable", rows, "KiArgumentTable", Form::Rows(1)),
-        ("nt!W32pServiceTable", 0x1000, "W32pServiceTable", Form::Rows(4)),
-        ("Teb", 0x1000, "TEB", Form::Fields(block)),
-    ];
-    known.extend(shared(system_call));
-    known
-}
-
-fn regions_64(profile: &'static amd64::Profile) -> Vec<Known> {
-    use amd64::layout::{dispatcher_header, kpcr, service_table, shared as user, teb, tss};
-
-    let thread = profile.thread;
-    let mut thread_fields = vec![
-        (0, "Header"),
-        (dispatcher_header::DEBUG_ACTIVE, "Header.DebugActive"),
-        (thread.initial_stack, "InitialStack"),
-        (thread.stack_limit, "StackLimit"),
-        (thread.flags, "ThreadFlags"),
-        (thread.alerted, "Alerted"),
-        (thread.apc_state, "ApcState"),
-        (thread.process, "ApcState.Process"),
-        (thread.user_apc_pending, "ApcState.UserApcPending"),
-        (thread.combined_apc_disable, "CombinedApcDisable"),
-        (thread.apc_state_index, "ApcStateIndex"),
-        (thread.teb, "Teb"),
-        (thread.system_call_number, "SystemCallNumber"),
-        (thread.first_argument, "FirstArgument"),
-        (thread.trap_frame, "TrapFrame"),
-        (thread.previous_mode, "PreviousMode"),
-        (thread.callback_stack, "CallbackStack"),
-    ];
-    thread_fields.extend(thread.service_table.map(|at| (at, "ServiceTable")));
-    let pcr = vec![
-        (kpcr::GDT, "GdtBase"),
-        (kpcr::TSS, "TssBase"),
-        (kpcr::USER_RSP, "UserRsp"),
-        (kpcr::SELF, "Self"),
-        (kpcr::CURRENT_PRCB, "CurrentPrcb"),
-        (kpcr::USED_SELF, "Used_Self"),
-        (kpcr::IDT, "IdtBase"),
-        (kpcr::MXCSR, "Prcb.MxCsr"),
-        (kpcr::CURRENT_THREAD, "Prcb.CurrentThread"),
-        (kpcr::RSP_BASE, "Prcb.RspBase"),
-        (profile.system_calls_counter, "Prcb.KeSystemCalls"),
-    ];
-    let task = vec![(0, "Reserved0"), (tss::RSP0, "Rsp0"), (tss::IST1, "Ist"), (tss::IO_MAP_BASE, "IoMapBase")];
-    let tables = || {
-        let row = [(service_table::BASE, "Base"), (service_table::LIMIT, "Limit"), (service_table::NUMBER, "Number")];
-        Form::Fields(row.to_vec())
-    };
-    let size = service_table::SIZE.into();
-    let process = vec![(0, "Header"), (thread.instrumentation_callback, "InstrumentationCallback")];
-    let block = vec![(0, "NtTib.ExceptionList"), (teb::SELF, "NtTib.Self"), (teb::GDI_BATCH_COUNT, "GdiBatchCount")];
-    let rows = service_table::MAX_SERVICES as u64;
-    let mut known = vec![
-        ("nt!KiInitialThread", 0x400, "KTHREAD", sorted(thread_fields)),
-        ("nt!KiInitialProcess", 0x400, "KPROCESS", sorted(process)),
-        ("nt!KiInitialPCR", kpcr::SIZE.into(), "KPCR", sorted(pcr)),
-        ("nt!KiTss", tss::SIZE.into(), "TSS", Form::Fields(task)),
-        ("nt!KeServiceDescriptorTable", size, "KeServiceDescriptorTable", tables()),
-        ("nt!KeServiceDescriptorTableShadow", size, "KeServiceDescriptorTableShadow", tables()),
-        ("reactos!KeServiceDescriptorTable", size, "KeServiceDescriptorTable", tables()),
-        ("reactos!KeServiceDescriptorTableShadow", size, "KeServiceDescriptorTableShadow", tables()),
-        ("nt!KiServiceTable", 4 * rows, "KiServiceTable", Form::Rows(4)),
-        ("nt!KiArgumentTable", rows, "KiArgumentTable", Form::Rows(1)),
-        ("reactos!MainSSDT", 8 * rows, "MainSSDT", Form::Rows(8)),
-        ("Teb", teb::SIZE.into(), "TEB", Form::Fields(block)),
-    ];
-    known.extend(shared(&[(user::SYSTEM_CALL, "SystemCall")]));
-    known
+    all.sort_by_key(|(offset, _)| *offset);
+    all
 }
