@@ -106,7 +106,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match failures.pop() {
         Some(last) => {
             for failure in failures {
-                output::complain(&format!("ntgate: error: {}\n", failure.message));
+                output::complain(&failure.message);
             }
             Err(last)
         }
@@ -164,7 +164,9 @@ fn audit_one(path: &Path, options: &Options, counts: Option<&Services>) -> Resul
             if let Some(counts) = counts {
                 audit.fill_counts(counts);
             }
-            Ok(Audited::new(shown, audit))
+            let mut audited = Audited::new(shown, audit);
+            audited.is_file = !output::is_standard(path);
+            Ok(audited)
         }
         Err(error) => Err(Failure::input(format!("{shown} is {error}"))),
     }

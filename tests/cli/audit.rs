@@ -37,6 +37,9 @@ fn every_disagreement_is_told_with_status_1() {
     sandbox.write("other.lst", "NtThree 4\nNtNone 0\nNtGone 1\n");
     let outcome = sandbox.run(&["audit", "s.obj", "--against", "other.lst"]).status(1).no_stderr();
     insta::assert_snapshot!(outcome.stdout());
+    let piped = ["audit", "-", "--against", "other.lst", "--format", "sarif"];
+    let piped = sandbox.run_with(&piped, &std::fs::read(sandbox.path("s.obj")).expect("it was written")).status(1);
+    assert!(!piped.stdout().contains("stdin%3E") && piped.stdout().contains("other.lst"), "{}", piped.stdout());
     let sarif = sandbox.run(&["audit", "s.obj", "--against", "other.lst", "--format", "sarif"]).status(1);
     for rule in ["service-removed", "service-renumbered", "argument-count"] {
         assert!(sarif.stdout().contains(&format!("\"ruleId\": \"{rule}\"")), "{}", sarif.stdout());

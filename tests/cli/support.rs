@@ -38,14 +38,14 @@ impl Sandbox {
         Outcome::of(self.command(arguments).output().expect("it runs"))
     }
 
-    /// Runs it with this text on standard input.
-    pub(crate) fn run_with(&self, arguments: &[&str], input: &str) -> Outcome {
+    /// Runs it with this on standard input.
+    pub(crate) fn run_with(&self, arguments: &[&str], input: impl AsRef<[u8]>) -> Outcome {
         let mut command = self.command(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("it runs");
         let mut stdin = child.stdin.take().expect("it is a pipe");
         // A program that does not read it closes it.
-        let _ = stdin.write_all(input.as_bytes());
+        let _ = stdin.write_all(input.as_ref());
         drop(stdin);
         Outcome::of(child.wait_with_output().expect("it ends"))
     }

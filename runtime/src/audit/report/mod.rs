@@ -23,6 +23,8 @@ use super::contract::Verdict;
 pub struct Audited {
     /// As it was named.
     pub path: String,
+    /// Whether that is a path, at which results may point; standard input is none.
+    pub is_file: bool,
     /// What it does.
     pub audit: Audit,
     /// What others count on, if that was asked.
@@ -35,7 +37,7 @@ impl Audited {
     /// A file of which nothing more is asked.
     #[must_use]
     pub fn new(path: impl Into<String>, audit: Audit) -> Self {
-        Self { path: path.into(), audit, contracts: Vec::new(), against: None }
+        Self { path: path.into(), is_file: true, audit, contracts: Vec::new(), against: None }
     }
 
     /// Whether all of it is as it should be: nothing hooked, nothing found, no contract broken, nothing else than expected.

@@ -33,7 +33,7 @@ fn outcomes(file: &Audited) -> Vec<Outcome> {
             kind,
             service: name.to_owned(),
             text,
-            file: Some(file.path.clone()),
+            file: file.is_file.then(|| file.path.clone()),
             place: export.map_or(Place::Whole, place),
         }
     };
@@ -57,7 +57,8 @@ fn outcomes(file: &Audited) -> Vec<Outcome> {
                 _ if in_file => Place::Whole,
                 _ => outcome.place,
             };
-            Outcome { kind: OWN.len() + outcome.kind, place, ..outcome }
+            let pointed_at = outcome.file.filter(|_| file.is_file || !in_file);
+            Outcome { kind: OWN.len() + outcome.kind, file: pointed_at, place, ..outcome }
         }));
     }
     outcomes
