@@ -40,6 +40,8 @@ endfunction()
 # The architecture that is built for: by the compiler's target, and else by the processor and the size of a pointer, since
 # an x86_64 builds for i386 too. Empty if it is none of ntgate's.
 function(_ntgate_arch result)
+  # A project may have a variable of this name.
+  set(processor)
   foreach(language C CXX)
     if(CMAKE_${language}_COMPILER_TARGET)
       # x86_64-w64-mingw32
@@ -63,6 +65,19 @@ function(_ntgate_arch result)
     set(arch arm64)
   endif()
   set(${result} "${arch}" PARENT_SCOPE)
+endfunction()
+
+# A language of the project that has an archiver, C if it is there. Empty if there is none.
+function(_ntgate_language result)
+  get_property(languages GLOBAL PROPERTY ENABLED_LANGUAGES)
+  set(language)
+  foreach(known C CXX ${languages})
+    if(known IN_LIST languages AND DEFINED CMAKE_${known}_ARCHIVE_CREATE OR DEFINED CMAKE_${known}_CREATE_STATIC_LIBRARY)
+      set(language ${known})
+      break()
+    endif()
+  endforeach()
+  set(${result} "${language}" PARENT_SCOPE)
 endfunction()
 
 function(ntgate_add_stubs target)
@@ -133,7 +148,11 @@ function(ntgate_add_stubs target)
     set_source_files_properties("${output}" PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
     add_library(${target} STATIC "${output}")
     # There is nothing to compile; CMake wants to know all the same which archiver to call.
-    set_target_properties(${target} PROPERTIES LINKER_LANGUAGE C)
+    _ntgate_language(language)
+    if(NOT language)
+      message(FATAL_ERROR "ntgate_add_stubs(${target}): the project has no language to make a library with; enable C")
+    endif()
+    set_target_properties(${target} PROPERTIES LINKER_LANGUAGE ${language})
   elseif(arg_EMIT MATCHES "^(archive|elf-archive|implib)$")
     add_custom_target(${target}_file DEPENDS "${output}")
     add_library(${target} STATIC IMPORTED GLOBAL)

@@ -207,13 +207,14 @@ fn a_call_that_cannot_be_meant_is_told() {
         ("ntgate_add_stubs(x ARCH EMIT gas)", program, "ntgate_add_stubs(x): ARCH has no value"),
         ("set(CMAKE_SYSTEM_PROCESSOR mips)\nntgate_add_stubs(x)", program, "there are no stubs for mips; give ARCH"),
         ("set(APPLE 1)\nset(CMAKE_SYSTEM_NAME Darwin)\nntgate_add_stubs(x)", program, "objects for Darwin; give EMIT"),
+        ("ntgate_add_stubs(x ARCH i386 EMIT elf)", program, "no language to make a library with; enable C"),
         ("ntgate_add_stubs(x ARCH i386 EMIT gas SHAP int2e)", program, "unknown arguments: SHAP;int2e"),
         ("ntgate_add_stubs(x ARCH i386 EMIT gas)", "NTGATE_EXECUTABLE-NOTFOUND", "set NTGATE_EXECUTABLE to its path"),
     ] {
         let directory = tempfile::tempdir().expect("a directory");
         let module = root().join("cmake/ntgate.cmake");
         let lists = format!(
-            "cmake_minimum_required(VERSION 3.20)\nproject(bad C)\nset(NTGATE_EXECUTABLE \"{program}\")\n\
+            "cmake_minimum_required(VERSION 3.20)\nproject(bad NONE)\nset(NTGATE_EXECUTABLE \"{program}\")\n\
              include(\"{}\")\n{call}\n",
             module.display()
         );
@@ -227,10 +228,11 @@ fn a_call_that_cannot_be_meant_is_told() {
 }
 
 /// A project that says nothing of what it is built for.
-fn by_default(toolchain: &str) -> (TempDir, Vec<u8>) {
+fn by_default(toolchain: &str, language: &str) -> (TempDir, Vec<u8>) {
     let directory = tempfile::tempdir().expect("a directory");
+    // Variables of a project are seen in functions that it calls.
     let lists = format!(
-        "cmake_minimum_required(VERSION 3.20)\nproject(plain C)\nset(NTGATE_EXECUTABLE \"{}\")\ninclude(\"{}\")\n\
+        "cmake_minimum_required(VERSION 3.20)\nproject(plain {language})\nset(processor vax)\nset(language vax)\nset(NTGATE_EXECUTABLE \"{}\")\ninclude(\"{}\")\n\
          ntgate_add_stubs(stubs LIST some.lst)\nget_target_property(file stubs NTGATE_OUTPUT)\n\
          file(WRITE \"${{CMAKE_BINARY_DIR}}/name\" \"${{file}}\")\n",
         env!("CARGO_BIN_EXE_ntgate"),
@@ -250,7 +252,7 @@ fn by_default(toolchain: &str) -> (TempDir, Vec<u8>) {
 }
 
 #[test]
-#[ignore = "needs cmake, ninja, gcc -m32 and mingw-w64; on amd64"]
+#[ignore = "needs cmake, ninja, gcc -m32, g++ and mingw-w64; on amd64"]
 fn a_project_gets_the_stubs_of_what_it_is_built_for() {
     use object::{Architecture, BinaryFormat};
     let windows = |prefix: &str, processor: &str| {
@@ -259,15 +261,16 @@ fn a_project_gets_the_stubs_of_what_it_is_built_for() {
              set(CMAKE_C_COMPILER {prefix}-w64-mingw32-gcc)\n"
         )
     };
-    for (toolchain, format, architecture) in [
-        (String::new(), BinaryFormat::Elf, Architecture::X86_64),
-        ("set(CMAKE_C_FLAGS_INIT -m32)\n".to_owned(), BinaryFormat::Elf, Architecture::I386),
-        (windows("i686", "x86"), BinaryFormat::Coff, Architecture::I386),
-        (windows("x86_64", "AMD64"), BinaryFormat::Coff, Architecture::X86_64),
+    for (toolchain, language, format, architecture) in [
+        (String::new(), "C", BinaryFormat::Elf, Architecture::X86_64),
+        (String::new(), "CXX", BinaryFormat::Elf, Architecture::X86_64),
+        ("set(CMAKE_C_FLAGS_INIT -m32)\n".to_owned(), "C", BinaryFormat::Elf, Architecture::I386),
+        (windows("i686", "x86"), "C", BinaryFormat::Coff, Architecture::I386),
+        (windows("x86_64", "AMD64"), "C", BinaryFormat::Coff, Architecture::X86_64),
         // A processor that nobody has named is known by the size of its pointers.
-        (windows("i686", "x86_64"), BinaryFormat::Coff, Architecture::I386),
+        (windows("i686", "x86_64"), "C", BinaryFormat::Coff, Architecture::I386),
     ] {
-        let (_directory, bytes) = by_default(&toolchain);
+        let (_directory, bytes) = by_default(&toolchain, language);
         let file = object::File::parse(&*bytes).expect("it is an object");
         assert_eq!((file.format(), file.architecture()), (format, architecture), "{toolchain}");
     }

@@ -72,7 +72,7 @@ mod tests {
             assert!(matches!(old(damaged), OldLock::Damaged(_)), "{damaged}");
         }
         assert!(matches!(old(&lock.replace(" NtA 1", "")), OldLock::Damaged(_)));
-        for newer in ["# ntgate lock 2\n{}", "<<<<<<< a\n# ntgate lock 17\n"] {
+        for newer in ["# ntgate lock 2\n{}", "<<<<<<< a\n# ntgate lock 17\n", "# ntgate lock 99999999999\n"] {
             assert!(matches!(old(newer), OldLock::Newer(_)), "{newer}");
         }
     }

@@ -113,16 +113,35 @@ fn typed_params(service: &Service) -> Option<String> {
     Some(if params.is_empty() { "void".to_owned() } else { params })
 }
 
-/// Whether a parameter cannot have a name that is good C: in C++ it is a word, or it is a macro, of this header or of
-/// compilers and Windows.
+/// Whether a parameter cannot have a name that is good C: in C++ it is a word, it is a macro, of this header or of
+/// compilers and Windows, or it is kept for compilers and may be either.
 fn is_taken(name: &str) -> bool {
     let is_ours =
         name.starts_with("NTGATE_") || name.starts_with("Nt") && (name.ends_with("_ID") || name.ends_with("_ARGBYTES"));
-    is_ours || MACROS.contains(&name) || CPP_KEYWORDS.contains(&name)
+    is_ours || is_reserved(name) || MACROS.contains(&name) || CPP_KEYWORDS.contains(&name)
 }
 
-/// What gcc defines without being asked, `windows.h` and its like, and this header.
-const MACROS: &[&str] = &["NTAPI", "far", "i386", "interface", "linux", "near", "small", "unix"];
+/// Two underscores, or one and a capital (C11 7.1.3): `_Bool`, `__asm__`.
+fn is_reserved(name: &str) -> bool {
+    name.strip_prefix('_').is_some_and(|rest| rest.starts_with(|c: char| c == '_' || c.is_ascii_uppercase()))
+}
+
+/// What gcc defines without being asked or has for a word, `windows.h` and its like, and this header.
+const MACROS: &[&str] = &[
+    "NTAPI",
+    "errno",
+    "far",
+    "hyper",
+    "i386",
+    "interface",
+    "linux",
+    "near",
+    "pascal",
+    "small",
+    "typeof",
+    "typeof_unqual",
+    "unix",
+];
 
 /// Words of C++ that are none of C (C++23, lex.key and lex.digraph).
 const CPP_KEYWORDS: &[&str] = &[

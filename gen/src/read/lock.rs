@@ -47,7 +47,9 @@ pub(crate) fn lock_version(bytes: &[u8]) -> Option<u32> {
 /// The version that a first line names: a number, or what is none. `None` if it does not say that this is a lock file.
 fn version(line: &str) -> Option<Result<u32, &str>> {
     let version = line.strip_prefix(LOCK_MARK)?.trim();
-    Some(parse_decimal(version).filter(|_| !version.is_empty()).ok_or(version))
+    let is_number = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit());
+    // One beyond all numbers here is a later one all the same.
+    Some(is_number.then(|| parse_decimal(version).unwrap_or(u32::MAX)).ok_or(version))
 }
 
 /// Tells what is wrong with the first line. `false` is that the others are not to be read.
@@ -56,7 +58,8 @@ fn check_version<'a>(line: TextLine<'a>, collector: &mut Collector<'a>) -> bool 
     let (message, help) = match version(line.text) {
         Some(Ok(LOCK_VERSION)) => return true,
         Some(Ok(newer)) if newer > LOCK_VERSION => {
-            let message = format!("the lock file has version {newer}, and this ntgate knows none after {LOCK_VERSION}");
+            let newer = if newer == u32::MAX { "a later version".to_owned() } else { format!("version {newer}") };
+            let message = format!("the lock file has {newer}, and this ntgate knows none after {LOCK_VERSION}");
             (message, "a newer ntgate has written the file: use that one".to_owned())
         }
         Some(Ok(older)) => (format!("the version {older} is not known"), anew),

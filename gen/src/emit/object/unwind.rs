@@ -26,8 +26,8 @@ const ALLOC_SMALL: u8 = 2;
 
 /// A change of the stack in a prologue.
 enum Change {
-    /// A non-volatile register is saved.
-    Save(Register),
+    /// A non-volatile register is saved; its number.
+    Save(u8),
     /// So many bytes, a multiple of 8 and at most 128, that hold nothing of the caller's.
     Room(u8),
 }
@@ -43,7 +43,7 @@ pub(super) fn info(stub: &Stub) -> Option<Vec<u8>> {
         // A code stands for what is true from the next instruction on. A stub has far less than 255 bytes.
         let offset = u8::try_from(pair[1].ip()).unwrap_or(u8::MAX);
         let operation = match change {
-            Change::Save(register) => (register.number() as u8) << 4 | PUSH_NONVOL,
+            Change::Save(number) => number << 4 | PUSH_NONVOL,
             Change::Room(bytes) => (bytes / 8).saturating_sub(1) << 4 | ALLOC_SMALL,
         };
         codes.push([offset, operation]);
@@ -62,27 +62,28 @@ pub(super) fn info(stub: &Stub) -> Option<Vec<u8>> {
 
 fn change(instruction: &Instruction) -> Option<Change> {
     let bytes = match instruction.code() {
-        Code::Push_r64 if is_saved(instruction.op0_register()) => {
-            return Some(Change::Save(instruction.op0_register()));
-        }
-        Code::Push_r64 | Code::Pushfq | Code::Pushq_imm8 => 8,
+        Code::Push_r64 => match saved(instruction.op0_register()) {
+            Some(number) => return Some(Change::Save(number)),
+            None => 8,
+        },
+        Code::Pushfq | Code::Pushq_imm8 => 8,
         Code::Sub_rm64_imm8 if instruction.op0_register() == Register::RSP => instruction.immediate(1),
         _ => return None,
     };
     u8::try_from(bytes).ok().map(Change::Room)
 }
 
-/// Whether a function must leave a register as it was.
-fn is_saved(register: Register) -> bool {
-    matches!(
-        register,
-        Register::RBX
-            | Register::RBP
-            | Register::RDI
-            | Register::RSI
-            | Register::R12
-            | Register::R13
-            | Register::R14
-            | Register::R15
-    )
+/// The number of a register that a function must leave as it was; `None` of any other.
+fn saved(register: Register) -> Option<u8> {
+    Some(match register {
+        Register::RBX => 3,
+        Register::RBP => 5,
+        Register::RSI => 6,
+        Register::RDI => 7,
+        Register::R12 => 12,
+        Register::R13 => 13,
+        Register::R14 => 14,
+        Register::R15 => 15,
+        _ => return None,
+    })
 }
