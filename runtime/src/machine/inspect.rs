@@ -2,7 +2,6 @@
 //! or leaves a mark in the paging structures.
 
 use super::exec::system::msr;
-use super::flags;
 use super::machine::Machine;
 use super::memory::PAGE;
 use super::mode::is_canonical;
@@ -68,9 +67,9 @@ impl Machine {
         self.core.halted = false;
     }
 
-    /// Changes EFLAGS, but for VM: the machine has no virtual-8086 mode.
+    /// Changes EFLAGS as `POPFD` does in ring 0: bits that are reserved, or that it does not load, stay.
     pub fn set_flags(&mut self, value: u32) {
-        self.core.flags.set(value & !flags::VM);
+        self.core.load_flags(value, true, 0);
     }
 
     /// DR0 to DR3, DR6 and DR7; `None` for other numbers.
@@ -113,6 +112,8 @@ mod tests {
         world.machine.set_rip(0x12_3456_7890);
         world.machine.set_flags(0x202);
         assert_eq!((world.machine.rip(), world.machine.flags().get()), (0x3456_7890, 0x202));
+        world.machine.set_flags(u32::MAX);
+        assert_eq!(world.machine.flags().get(), 0x0024_7FD7, "no reserved bit, RF, VM, VIF or VIP");
         assert_eq!((world.machine.debug_register(7), world.machine.debug_register(4)), (Some(0x400), None));
     }
 }

@@ -28,8 +28,9 @@ fn watchpoint(address: u64, length: u64, kind: WatchKind) -> Watchpoint {
 }
 
 impl Session<'_> {
-    /// Takes away what stops the target: the next client would not know why.
+    /// Takes away what stops the target, by monitor commands too: the next client would not know why.
     pub(super) fn end(self) {
+        self.kd.clear_breakpoints();
         let target = self.kd.target_mut();
         for address in self.software.union(&self.hardware) {
             target.clear_breakpoint(*address);
@@ -39,9 +40,9 @@ impl Session<'_> {
         }
     }
 
-    /// A breakpoint is gone when it is in neither set.
+    /// A breakpoint is gone when it is in neither set, and no monitor command has set one there.
     fn release(&mut self, address: u64) {
-        if !self.software.contains(&address) && !self.hardware.contains(&address) {
+        if !self.software.contains(&address) && !self.hardware.contains(&address) && !self.kd.stops_at(address) {
             self.target().clear_breakpoint(address);
         }
     }
@@ -104,7 +105,7 @@ impl HwWatchpoint for Session<'_> {
 
     fn remove_hw_watchpoint(&mut self, address: u64, length: u64, kind: WatchKind) -> TargetResult<bool, Self> {
         let watchpoint = watchpoint(address, length, kind);
-        if self.watchpoints.remove(&watchpoint) {
+        if self.watchpoints.remove(&watchpoint) && !self.kd.stops_on(&watchpoint) {
             self.target().clear_watchpoint(&watchpoint);
         }
         Ok(true)

@@ -135,7 +135,14 @@ impl<'k> Session<'k> {
     /// Lets the target do what was asked for.
     fn run(&mut self, interrupted: &dyn Fn() -> bool) -> Stop {
         let resume = self.resume;
-        let target = self.target();
+        // A monitor command may have taken away one of its own at the same place.
+        let target = self.kd.target_mut();
+        for address in self.software.union(&self.hardware) {
+            target.set_breakpoint(*address);
+        }
+        for watchpoint in &self.watchpoints {
+            target.set_watchpoint(*watchpoint);
+        }
         match resume {
             Resume::Step => target.step(),
             Resume::Go => target.go(u64::MAX, interrupted),

@@ -185,12 +185,34 @@ fn the_symbols_come_over_the_line() {
 fn monitor_takes_the_commands_of_the_session() {
     let served = Served::usual("srv2003");
     let mut client = served.client();
-    client.send(&packet(format!("qRcmd,{}", hex(b"rdmsr 176")).as_bytes()));
-    let told = client.reply();
-    let text = String::from_utf8(unhex(&told[1..])).expect("it is text");
+    // There is no session of its own to end.
+    assert_eq!(client.monitor("q"), "");
+    let text = client.monitor("? 1; rdmsr 176");
     let entry = served.symbol("nt!KiFastCallEntry");
-    assert!(told.starts_with('O') && text.contains(&format!("{entry:08x}")), "{text}");
-    assert_eq!(client.reply(), "OK");
+    assert!(text.contains(&format!("{entry:08x}")), "{text}");
+    drop(client);
+    served.kill();
+}
+
+#[test]
+fn breakpoints_of_gdb_and_of_monitor_stand_side_by_side() {
+    let served = Served::usual("srv2003");
+    let entry = served.symbol("nt!KiFastCallEntry");
+    let mut client = served.client();
+    assert_eq!(client.ask(&format!("Z0,{entry:x},1")), "OK");
+    client.monitor("bp nt!KiFastCallEntry; bc *");
+    assert_eq!(client.ask("c"), "T05thread:01;swbreak:;", "gdb's is still there");
+    client.monitor("bp nt!KiFastCallEntry");
+    assert_eq!(client.ask(&format!("z0,{entry:x},1")), "OK");
+    assert_eq!(client.ask("c"), "S05", "and so is the other");
+    assert_eq!(client.eip(), entry);
+    // Neither is the next client's.
+    assert_eq!(client.ask("D"), "OK");
+    let mut client = served.client();
+    assert_eq!(client.monitor("bl"), "");
+    client.send(&packet(b"c"));
+    assert!(client.reply().starts_with('O'));
+    assert_eq!(client.reply(), "T05replaylog:end;");
     drop(client);
     served.kill();
 }

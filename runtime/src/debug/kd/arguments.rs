@@ -160,7 +160,10 @@ impl<'a> Arguments<'a> {
     /// Whether what is next is a count: `l` and a number, and no symbol.
     fn is_count(&mut self, kd: &Kd) -> bool {
         let at = self.place();
-        self.rest().starts_with(['l', 'L']) && expression::evaluate(kd, self.line, at).is_err()
+        // Behind a wrong one nothing is a number either, but it may be a symbol's end.
+        let wrong = self.rest().chars().nth(1).is_some_and(|c| c.is_ascii_alphabetic() && !c.is_ascii_hexdigit())
+            && expression::evaluate(kd, self.line, at + 1).is_err();
+        self.rest().starts_with(['l', 'L']) && !wrong && expression::evaluate(kd, self.line, at).is_err()
     }
 
     /// Nothing may be left.

@@ -33,6 +33,32 @@ impl Kd {
         self.ids_of(Place::Data(*watchpoint))
     }
 
+    /// Whether an enabled breakpoint is at an address.
+    #[cfg(feature = "gdb")]
+    pub(in crate::debug) fn stops_at(&self, address: u64) -> bool {
+        !self.breakpoints_at(address).is_empty()
+    }
+
+    /// Whether an enabled breakpoint waits for an access.
+    #[cfg(feature = "gdb")]
+    pub(in crate::debug) fn stops_on(&self, watchpoint: &Watchpoint) -> bool {
+        !self.watchpoints_like(watchpoint).is_empty()
+    }
+
+    /// Takes all breakpoints away.
+    #[cfg(feature = "gdb")]
+    pub(in crate::debug) fn clear_breakpoints(&mut self) {
+        while let Some(id) = self.breakpoints.last().map(|breakpoint| breakpoint.id) {
+            self.clear(id);
+        }
+    }
+
+    /// Takes a breakpoint away.
+    fn clear(&mut self, id: usize) {
+        self.enable(id, false);
+        self.breakpoints.retain(|breakpoint| breakpoint.id != id);
+    }
+
     fn ids_of(&self, place: Place) -> Vec<usize> {
         let here = self.breakpoints.iter().filter(|breakpoint| breakpoint.enabled && breakpoint.at == place);
         here.map(|breakpoint| breakpoint.id).collect()
@@ -141,8 +167,7 @@ pub(super) fn bl(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) -
 /// `bc`.
 pub(super) fn bc(kd: &mut Kd, arguments: &mut Arguments<'_>, _: &mut String) -> Result<(), Error> {
     for id in kd.chosen(arguments)? {
-        kd.enable(id, false);
-        kd.breakpoints.retain(|breakpoint| breakpoint.id != id);
+        kd.clear(id);
     }
     Ok(())
 }

@@ -44,6 +44,7 @@ pub(super) fn call(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String)
         return Err(Error::of_target("call begins in ring 3, and the processor is in ring 0: gu leads out"));
     }
     begin(kd, arguments, stub, &values)?;
+    kd.frame = None;
     stop::show(kd, out);
     Ok(())
 }

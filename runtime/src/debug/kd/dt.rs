@@ -32,8 +32,12 @@ pub(super) fn dt(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) -
         } else if let Some(field) = structure.field(word) {
             arguments.word();
             wanted.push(field.name);
-        } else {
+        } else if address.is_none() {
             address = Some(arguments.address(kd)?);
+        } else {
+            let near = nearest(word, structure.fields.iter().map(|field| field.name));
+            return Err(Error::at(arguments.place(), format!("{name} has no field {word}"))
+                .hint(near.map(|near| format!("is it {near}?"))));
         }
     }
     let depth = if recursive { DEEPEST } else { 0 };

@@ -2,7 +2,7 @@
 //!
 //! Written by hand rather than as a grammar: whether `l2` or `add` is a number, a register or a symbol, and whether an
 //! expression ends at a space, hangs on what the session knows and on what follows. Precedence is WinDbg's, from the strongest:
-//! what stands before its operand; `* / % + -`; `<< >>`; comparisons; `& and`; `^ xor`; `| or`. Within a group it goes from
+//! what stands before its operand; `* / % + -`; `<< >>` (`shl`, `shr`); comparisons; `& and`; `^ xor`; `| or`. Within a group it goes from
 //! left to right.
 
 use super::Kd;
@@ -16,9 +16,9 @@ const DEEPEST: u32 = 64;
 type Binary = fn(u64, u64) -> Option<u64>;
 
 /// Operators with two operands and how strong they are; of those that begin alike, the longest first.
-const BINARY: [(&str, u8, Binary); 22] = [
-    ("<<", 4, |a, b| Some(u32::try_from(b).ok().and_then(|b| a.checked_shl(b)).unwrap_or(0))),
-    (">>", 4, |a, b| Some(u32::try_from(b).ok().and_then(|b| a.checked_shr(b)).unwrap_or(0))),
+const BINARY: [(&str, u8, Binary); 23] = [
+    ("<<", 4, shl),
+    (">>", 4, shr),
     ("<=", 3, |a, b| Some(u64::from(a <= b))),
     (">=", 3, |a, b| Some(u64::from(a >= b))),
     ("==", 3, |a, b| Some(u64::from(a == b))),
@@ -38,8 +38,18 @@ const BINARY: [(&str, u8, Binary); 22] = [
     ("xor", 1, |a, b| Some(a ^ b)),
     ("|", 0, |a, b| Some(a | b)),
     ("or", 0, |a, b| Some(a | b)),
-    ("shl", 4, |a, b| Some(u32::try_from(b).ok().and_then(|b| a.checked_shl(b)).unwrap_or(0))),
+    ("shl", 4, shl),
+    ("shr", 4, shr),
 ];
+
+/// Bits beyond the last fall off.
+fn shl(value: u64, by: u64) -> Option<u64> {
+    Some(u32::try_from(by).ok().and_then(|by| value.checked_shl(by)).unwrap_or(0))
+}
+
+fn shr(value: u64, by: u64) -> Option<u64> {
+    Some(u32::try_from(by).ok().and_then(|by| value.checked_shr(by)).unwrap_or(0))
+}
 
 /// Operators that stand before their operand.
 const UNARY: [&str; 8] = ["not", "hi", "low", "by", "wo", "dwo", "qwo", "poi"];

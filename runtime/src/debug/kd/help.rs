@@ -368,7 +368,7 @@ const EXPRESSIONS: &str = "\
 Numbers are hexadecimal; `0n10` is decimal, `0t17` octal, `0y101` binary, ``fffff780`00000000`` has 64 bits. A symbol is its
 address (`ntdll!NtClose+5`; capitals do not matter, and the module may be left out), a register its value (`@eax`, or `eax`),
 `.` the address of the instruction that is next. `by` `wo` `dwo` `qwo` `poi` read memory: `poi(7ffe0300)`. `not` `hi` `low` take
-one operand; `* / %` (`mod`) `+ -`, `<< >>`, `= == != < > <= >=`, `& (and)`, `^ (xor)`, `| (or)` take two, the first of
+one operand; `* / %` (`mod`) `+ -`, `<< >>` (`shl`, `shr`), `= == != < > <= >=`, `& (and)`, `^ (xor)`, `| (or)` take two, the first of
 these the strongest, and go from left to right.";
 
 /// What is told before the commands.

@@ -152,7 +152,7 @@ impl Kd {
                     outcome = Outcome::Refused;
                 }
             }
-            if self.quit {
+            if std::mem::take(&mut self.quit) {
                 return Outcome::Quit;
             }
         }
@@ -311,7 +311,8 @@ fn complain(line: &str, start: usize, error: &Error, out: &mut String) {
     match error.at {
         Some(at) => {
             let column = Kd::PROMPT.len() + line.get(..at).unwrap_or(line).chars().count();
-            say!(out, "{:column$}^ {} in '{command}'{hint}", "", error.message);
+            // Not as a width of the format: that has an end.
+            say!(out, "{}^ {} in '{command}'{hint}", " ".repeat(column), error.message);
         }
         None => say!(out, "{}{hint}", error.message),
     }

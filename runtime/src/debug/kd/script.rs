@@ -7,7 +7,9 @@ use crate::debug::types;
 /// Where the commands of a line, or of several lines, begin and end.
 pub(super) fn split(text: &str) -> Vec<(usize, usize)> {
     let mut commands = Vec::new();
-    let (mut start, mut quoted) = (0, false);
+    // Behind a star the line is a remark; `$$` begins one that ends with the command. What begins a command tells: `None`
+    // where none has begun yet.
+    let (mut start, mut quoted, mut remark) = (0, false, None);
     let mut push = |start: usize, end: usize| {
         let command = text.get(start..end).unwrap_or_default();
         let begin = start + (command.len() - command.trim_start().len());
@@ -17,19 +19,20 @@ pub(super) fn split(text: &str) -> Vec<(usize, usize)> {
         }
     };
     for (at, c) in text.char_indices() {
-        // Behind a star the line is a remark; `$$` begins one that ends with the command.
-        let remark = text.get(start..at).is_some_and(|command| command.trim_start().starts_with('*'));
         match c {
             '\n' => {
                 push(start, at);
-                (start, quoted) = (at + 1, false);
+                (start, quoted, remark) = (at + 1, false, None);
             }
-            '"' => quoted = !quoted,
-            ';' if !quoted && !remark => {
+            ';' if !quoted && remark != Some(true) => {
                 push(start, at);
-                start = at + 1;
+                (start, remark) = (at + 1, None);
             }
-            _ => {}
+            _ if c.is_whitespace() => {}
+            _ => {
+                quoted ^= c == '"';
+                remark = remark.or(Some(c == '*'));
+            }
         }
     }
     push(start, text.len());

@@ -1,6 +1,7 @@
 //! `!pcr`, `!thread`, `!trap`, `.trap`, `!ssdt`: what NT keeps.
 
 use ntgate_gen::Shape;
+use ntgate_gen::model::limits;
 use ntgate_gen::table::locate;
 
 use super::arguments::Arguments;
@@ -131,7 +132,8 @@ impl ServiceTable {
         Some(Self {
             first: index << 12,
             base: kd.read_pointer(descriptor + u64::from(base))?,
-            limit: kd.read_number(descriptor + u64::from(limit), 4)?,
+            // A number has no more bits for a row, whatever the guest's memory says by now.
+            limit: kd.read_number(descriptor + u64::from(limit), 4)?.min(limits::SERVICES_PER_TABLE.into()),
             number: kd.read_pointer(descriptor + u64::from(number))?,
             packed,
         })
@@ -140,15 +142,15 @@ impl ServiceTable {
     /// The routine of a row.
     pub(super) fn routine(&self, kd: &Kd, row: u64) -> Option<u64> {
         if !self.packed {
-            return kd.read_pointer(self.base + kd.guest().pointer() * row);
+            return kd.read_pointer(self.base.wrapping_add(kd.guest().pointer() * row));
         }
-        let entry = kd.read_number(self.base + 4 * row, 4)? as u32 as i32;
+        let entry = kd.read_number(self.base.wrapping_add(4 * row), 4)? as u32 as i32;
         Some(self.base.wrapping_add_signed(i64::from(entry >> amd64::service_table::OFFSET_SHIFT)))
     }
 
     /// Bytes of its arguments.
     pub(super) fn argument_bytes(&self, kd: &Kd, row: u64) -> Option<u64> {
-        kd.read_number(self.number + row, 1)
+        kd.read_number(self.number.wrapping_add(row), 1)
     }
 
     /// The row whose routine has this symbol.

@@ -64,9 +64,7 @@ impl Entry {
 
 /// The entry that begins so many bytes from a table's start.
 fn entry(kd: &Kd, table: TableRegister, offset: u64, size: u64) -> Option<Entry> {
-    if offset + size > u64::from(table.limit) + 1 {
-        return None;
-    }
+    offset.checked_add(size).filter(|end| *end <= u64::from(table.limit) + 1)?;
     let at = kd.narrow(table.base.wrapping_add(offset));
     let high = if size == 16 { kd.read_number(at.wrapping_add(8), 8)? & 0xFFFF_FFFF } else { 0 };
     Some(Entry { at, low: kd.read_number(at, 8)?, high, size })

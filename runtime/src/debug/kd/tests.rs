@@ -49,6 +49,8 @@ fn expressions_are_masms() {
         ("7 - 1 - 2", "00000004"),
         ("7 mod 4", "00000003"),
         ("1 << 4 | 1", "00000011"),
+        ("1 shl 0n31 shr 4", "08000000"),
+        ("1 << 40", "00000000"),
         ("3 & 6 ^ 1", "00000003"),
         ("3 and 6 xor 1 or 8", "0000000b"),
         ("1 < 2", "00000001"),
@@ -106,6 +108,16 @@ fn mistakes_have_a_caret_under_their_place() {
         ("r cs=8", "      ^ 'cs' can be read only in 'r cs=8'\n"),
         ("ba w4 1002", "          ^ Data breakpoint must be aligned: 4 bytes at a multiple of 4 in 'ba w4 1002'\n"),
         ("bc 7", "       ^ There is no breakpoint 7 in 'bc 7'\n"),
+        (
+            "dt nt!_TEB 7ffdf000 StackBaze",
+            "                        ^ nt!_TEB has no field StackBaze in 'dt nt!_TEB 7ffdf000 StackBaze'; is it StackBase?\n",
+        ),
+        ("u lstrcpy", "      ^ Couldn't resolve 'lstrcpy' in 'u lstrcpy'\n"),
+        ("u . lnosuch", "        ^ Couldn't resolve 'lnosuch' in 'u . lnosuch'\n"),
+        (
+            "!descriptor GDT 1fffffffffffffff",
+            "                    ^ The GDT has no descriptor 1fffffffffffffff in '!descriptor GDT 1fffffffffffffff'\n",
+        ),
     ] {
         assert_eq!(refused(&mut kd, line), expected);
     }
@@ -145,6 +157,10 @@ fn nothing_that_is_typed_makes_it_panic() {
             run(&mut kd, &format!("{name}{word}"));
         }
     }
+    // A caret far to the right, and a line that says little.
+    let long = format!("? {}", "1+".repeat(40_000));
+    assert!(refused(&mut kd, &long).trim_start().starts_with("^ Numeric expression missing"));
+    assert_eq!(run(&mut kd, &format!("{}? 1;", " ".repeat(400_000))), "Evaluate expression: 1 = 00000001\n");
     for line in ["", ";;;", "   ", "*; q", "$$ q", "$$; ?", "é", "?", "!", ".", "$$", "\0", "u \"; q"] {
         assert_ne!(kd.execute(line, &mut String::new()), Outcome::Quit, "{line}");
     }
@@ -162,6 +178,17 @@ fn memory_that_is_not_there_is_question_marks() {
         run(&mut kd, "dt nt!_LIST_ENTRY 1000"),
         "   +0x000 Flink            : ??\n   +0x004 Blink            : ??\n"
     );
+}
+
+#[test]
+fn tables_that_the_guest_has_lost_are_told_as_far_as_they_go() {
+    let mut kd = kd("win7-x64");
+    run(&mut kd, "eq nt!KeServiceDescriptorTable ffffffffffffffff; ed nt!KeServiceDescriptorTable+10 ffffffff");
+    let lines: Vec<String> = run(&mut kd, "!ssdt").lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 2 + 0x1000, "{lines:?}");
+    assert_eq!(lines[2..].iter().filter(|line| line.ends_with("??? ????????")).count(), 0x1000);
+    assert_eq!(run(&mut kd, "!ssdt fff").lines().last(), Some("  fff   ??? ????????"));
+    assert!(refused(&mut kd, "!ssdt NtClose").contains("No table has a service NtClose"));
 }
 
 #[test]
@@ -325,6 +352,29 @@ fn a_call_arrives_with_its_arguments() {
         assert!(run(&mut kd, "call NtClose 1").starts_with("call begins in ring 3"));
         assert!(run(&mut kd, "gu; gu; gu; gu; r").contains("program!Start"), "{profile}");
     }
+}
+
+#[test]
+fn a_call_begins_with_the_registers_of_the_processor() {
+    let mut kd = kd("srv2003");
+    run(&mut kd, "g nt!NtClose");
+    let frame = value(&mut kd, "poi(nt!KiInitialThread+110)");
+    run(&mut kd, &format!("gu; gu; gu; gu; .trap {frame}; call NtClose 4"));
+    assert_eq!(run(&mut kd, "r; r eax=5; r eax").lines().last(), Some("eax=00000005"));
+    assert_eq!(value(&mut kd, "."), value(&mut kd, "ntdll!NtClose"));
+}
+
+#[test]
+fn wt_says_what_it_leaves_out() {
+    let mut kd = kd("srv2003");
+    // l: call f; loop l; ret; f: ret
+    run(&mut kd, "eb . e8 03 00 00 00 e2 f9 c3 c3; r ecx=2000; r esp=esp-10; ed esp .");
+    let text = run(&mut kd, "wt");
+    assert!(
+        text.contains("\n... and 6385 more lines\n"),
+        "{}",
+        text.lines().skip(9_998).collect::<Vec<_>>().join("\n")
+    );
 }
 
 #[test]

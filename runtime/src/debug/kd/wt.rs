@@ -31,6 +31,8 @@ struct Total {
 struct Tree {
     levels: Vec<Level>,
     lines: Vec<String>,
+    /// Lines that there was no room for.
+    left_out: usize,
     totals: BTreeMap<String, Total>,
     entries: u64,
 }
@@ -45,10 +47,11 @@ impl Tree {
     /// The line of the routine that is running, as far as it has come.
     fn tell(&mut self) {
         let depth = self.levels.len().saturating_sub(1);
-        if let Some(Level { name, own, below }) = self.levels.last()
-            && self.lines.len() < MOST
-        {
+        let Some(Level { name, own, below }) = self.levels.last() else { return };
+        if self.lines.len() < MOST {
             self.lines.push(format!("{own:5} {below:5} [{depth:3}] {:width$}{name}", "", width = 2 * depth));
+        } else {
+            self.left_out += 1;
         }
     }
 
@@ -99,7 +102,7 @@ pub(super) fn wt(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) -
     let start = kd.target().machine().rip();
     let (cpl, begin) = (kd.target().machine().cpl(), kd.target().now());
     say!(out, "Tracing {}", kd.describe(start));
-    let mut tree = Tree { levels: Vec::new(), lines: Vec::new(), totals: BTreeMap::new(), entries: 0 };
+    let mut tree = Tree { levels: Vec::new(), lines: Vec::new(), left_out: 0, totals: BTreeMap::new(), entries: 0 };
     tree.levels.push(Level { name: routine(kd.target(), start), own: 1, below: 0 });
     let mut before = kd.target().instruction(start).map(|instruction| (instruction, cpl));
     let end = kd.run_until(&mut |target| {
@@ -132,6 +135,9 @@ pub(super) fn wt(kd: &mut Kd, arguments: &mut Arguments<'_>, out: &mut String) -
     while tree.leave() {}
     for line in &tree.lines {
         say!(out, "{line}");
+    }
+    if tree.left_out > 0 {
+        say!(out, "... and {} more lines", tree.left_out);
     }
     let count = kd.target().now() - begin;
     say!(out, "\n{count} instructions were executed, {} of them entered the kernel\n", tree.entries);

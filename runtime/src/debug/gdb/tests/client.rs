@@ -152,6 +152,18 @@ impl Client {
         self.reply()
     }
 
+    /// What a monitor command prints.
+    pub(super) fn monitor(&mut self, command: &str) -> String {
+        self.send(&packet(format!("qRcmd,{}", hex(command.as_bytes())).as_bytes()));
+        let mut text = Vec::new();
+        loop {
+            match self.reply() {
+                end if end == "OK" => return String::from_utf8(text).expect("it is text"),
+                piece => text.extend(unhex(piece.strip_prefix('O').expect("a piece of what is printed"))),
+            }
+        }
+    }
+
     /// A register of 32 bits, by its number.
     pub(super) fn register(&mut self, number: usize) -> u64 {
         let mut bytes = unhex(&self.ask(&format!("p{number:x}")));
