@@ -12,7 +12,7 @@ use ntgate_runtime::audit::{Options, audit};
 use rayon::prelude::*;
 
 use super::input::read_file;
-use super::source::{SourceArgs, format_parser, refused};
+use super::source::{SourceArgs, check_systems, format_parser, refused};
 use super::{Failure, output};
 
 /// Find out by execution what system-call DLLs and objects really do: number, arguments and way into the kernel of each export
@@ -80,7 +80,11 @@ fn contract_parser() -> impl clap::builder::TypedValueParser<Value = Contract> {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     check(args)?;
-    let read = |path: &Path| Ok(args.source.read(Some(path), args.from, args.system.as_deref())?.services().clone());
+    let read = |path: &Path| -> Result<Services, Failure> {
+        let reading = args.source.read(Some(path), args.from, args.system.as_deref())?;
+        check_systems("audit", usize::from(args.system.is_some()), &[reading.format()])?;
+        Ok(reading.services().clone())
+    };
     let expected = args.against.as_deref().map(read).transpose()?;
     let counts = |path: &Path| Ok(args.source.read(Some(path), None, None)?.services().clone());
     let counts = args.counts.as_deref().map(counts).transpose()?;

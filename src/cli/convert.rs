@@ -8,7 +8,7 @@ use ntgate_gen::read::{InputFormat, Reading};
 
 use super::depfile::DepfileArg;
 use super::paths::check_apart;
-use super::source::{SourceArgs, format_parser, refused};
+use super::source::{SourceArgs, check_systems, format_parser, refused};
 use super::{Failure, gen_command, output};
 
 /// Read services in any format (header, .spec, published table, list) and write them in another
@@ -58,9 +58,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         check_apart(&inputs, &outputs)?;
     }
     let mut reading = args.source.read(Some(&args.input), args.from, args.system.as_deref())?;
+    let mut formats = vec![reading.format()];
     if let Some(path) = &args.counts {
-        reading.fill_counts(args.source.read(Some(path), None, args.system.as_deref())?.services());
+        let counts = args.source.read(Some(path), None, args.system.as_deref())?;
+        formats.push(counts.format());
+        reading.fill_counts(counts.services());
     }
+    check_systems(NAME, usize::from(args.system.is_some()), &formats)?;
     let arch = args.source.arch.unwrap_or(reading.arch());
     let list = if NUMBERS_ONLY.contains(&args.to.name()) {
         if reading.services().has_counts() {

@@ -8,7 +8,7 @@ use ntgate_gen::model::limits;
 use ntgate_gen::read::{InputFormat, Services};
 
 use super::input::read_file;
-use super::source::{SourceArgs, complain, format_parser, refused};
+use super::source::{SourceArgs, check_systems, complain, format_parser, refused};
 use super::{Failure, output};
 
 /// Compare two files of services: what was added, removed, renumbered, and whose argument count changed
@@ -86,8 +86,9 @@ fn compare(args: &Args, old: &Path, new: Option<&PathBuf>) -> Result<(), Failure
         return Err(Failure::input(format!("{shown} is not there; --update writes it")));
     }
     let format = if args.lock.is_some() { Some(InputFormat::Lock) } else { args.from.first().copied() };
-    let old = read_side(args, Some(old), format, args.system.first())?;
-    let new = read_new(args, new)?;
+    let (old, old_format) = read_side(args, Some(old), format, args.system.first())?;
+    let (new, new_format) = read_new(args, new)?;
+    check_systems(NAME, args.system.len(), &[old_format, new_format])?;
     let (new, left_out) = if args.against.is_some() { same_tables(&old, new)? } else { (new, 0) };
     let mut diff = match args.source.arch {
         Some(arch) => Diff::of_archs(&old, &new, &[arch]),
@@ -125,7 +126,8 @@ fn same_tables(old: &Services, new: Services) -> Result<(Services, usize), Failu
 
 fn update(args: &Args, lock: &Path) -> Result<(), Failure> {
     let old = check_old_lock(lock)?;
-    let list = read_new(args, args.files.first())?;
+    let (list, format) = read_new(args, args.files.first())?;
+    check_systems(NAME, args.system.len(), &[format])?;
     if !list.has_numbers() {
         return Err(Failure::input(format!("{} has no service numbers: there is nothing to lock", list.file())));
     }
@@ -154,7 +156,7 @@ fn check_old_lock(path: &Path) -> Result<OldLock, Failure> {
 }
 
 /// NEW, or LIST. What was given once is for both sides.
-fn read_new(args: &Args, path: Option<&PathBuf>) -> Result<Services, Failure> {
+fn read_new(args: &Args, path: Option<&PathBuf>) -> Result<(Services, InputFormat), Failure> {
     // With --lock there is one file that could be of another format.
     let side = usize::from(args.lock.is_none());
     let format = args.from.get(side).or(args.from.first()).copied();
@@ -167,8 +169,10 @@ fn read_side(
     path: Option<&Path>,
     format: Option<InputFormat>,
     system: Option<&String>,
-) -> Result<Services, Failure> {
-    let services = args.source.read(path, format, system.map(String::as_str))?.services().clone();
+) -> Result<(Services, InputFormat), Failure> {
+    let reading = args.source.read(path, format, system.map(String::as_str))?;
+    let services = reading.services().clone();
     // The built-in list has the name of a file, and standard input what looks like one.
-    Ok(if path.is_none_or(output::is_standard) { services.without_file() } else { services })
+    let services = if path.is_none_or(output::is_standard) { services.without_file() } else { services };
+    Ok((services, reading.format()))
 }

@@ -68,6 +68,23 @@ impl SourceArgs {
     }
 }
 
+/// Whoever names a system thinks that it has been chosen: each has to be for a file that has systems, one alone for any.
+pub(super) fn check_systems(subcommand: &str, systems: usize, formats: &[InputFormat]) -> Result<(), Failure> {
+    let mut has_systems = formats.iter().map(|format| format.has_systems());
+    let is_meant = match systems {
+        0 => true,
+        1 => has_systems.any(|has| has),
+        _ => has_systems.all(|has| has),
+    };
+    if is_meant {
+        return Ok(());
+    }
+    let mut kinds: Vec<_> = formats.iter().filter(|format| !format.has_systems()).map(|format| format.name()).collect();
+    kinds.dedup();
+    let message = format!("the argument '--system <SYSTEM>' cannot be used with a file of format {}", kinds.join(", "));
+    Err(Failure::usage_tip(subcommand, message, "there are systems to choose from in csv and json; leave it out"))
+}
+
 /// Shows what is wrong with a file.
 pub(super) fn complain(diagnostics: &Diagnostics) {
     if !diagnostics.is_empty() {

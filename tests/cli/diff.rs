@@ -181,6 +181,35 @@ fn a_system_that_may_be_two_is_not_chosen() {
     assert!(outcome.stderr().contains("error: the file has the system `XP/SP1` 2 times"), "{}", outcome.stderr());
 }
 
+/// Nobody is left to think that a system was compared with when there was none to choose.
+#[test]
+fn a_system_is_for_files_that_have_some() {
+    let sandbox = Sandbox::new();
+    sandbox.write("list.lst", "NtA 1\n");
+    sandbox.write("x.h", "SVC_(A, 1)\n");
+    sandbox.write("one.csv", "System call,X (1)\nNtA,0x0000\n");
+    for (arguments, formats) in [
+        (&["diff", "list.lst", "--against", "list.lst", "--system", "X/1"][..], "list"),
+        (&["diff", "one.csv", "list.lst", "--system", "X/1", "--system", "X/1"], "list"),
+        (&["diff", "x.h", "list.lst", "--system", "X/1"], "svc, list"),
+        (&["diff", "list.lst", "--lock", "x.lock", "--update", "--system", "X/1"], "list"),
+        (&["convert", "list.lst", "--system", "X/1", "--to", "gas"], "list"),
+    ] {
+        let outcome = sandbox.run(arguments).status(2).no_stdout();
+        let told = format!("error: the argument '--system <SYSTEM>' cannot be used with a file of format {formats}\n");
+        assert!(outcome.stderr().starts_with(&told), "{}", outcome.stderr());
+        assert!(!sandbox.path("x.lock").exists());
+    }
+    for arguments in [
+        &["diff", "list.lst", "--against", "one.csv", "--system", "X/1"][..],
+        &["diff", "list.lst", "one.csv", "--system", "X/1"],
+        &["convert", "one.csv", "--counts", "list.lst", "--system", "X/1", "--to", "list"],
+        &["convert", "list.lst", "--counts", "one.csv", "--system", "X/1", "--to", "list"],
+    ] {
+        sandbox.run(arguments).status(0).no_stderr();
+    }
+}
+
 /// The built-in list has the name of a file, and is none; nor is standard input.
 #[test]
 fn sarif_points_at_files_alone() {

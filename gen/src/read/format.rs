@@ -63,6 +63,12 @@ impl InputFormat {
         }
     }
 
+    /// Whether a file may be about several systems, of which one is to be [chosen](super::Options::system).
+    #[must_use]
+    pub const fn has_systems(self) -> bool {
+        matches!(self, Self::Csv | Self::Json)
+    }
+
     /// Whether a service's number is its place in the file.
     pub(super) const fn numbers_by_place(self) -> bool {
         matches!(self, Self::Svc | Self::NtZwCount | Self::NtZwBytes)
