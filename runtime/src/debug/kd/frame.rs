@@ -123,33 +123,62 @@ impl Kd {
         if sp >= end || end > top || top - sp > 0x1_0000 {
             return false;
         }
-        let (offset, selectors) = match self.guest() {
-            Guest::I386(_) => (i386::trap_frame::SEG_CS, [i386::selector::R0_CODE, i386::selector::R3_CODE]),
-            Guest::Amd64(_) => (amd64::trap_frame::SEG_CS, [amd64::selector::R0_CODE, amd64::selector::R3_CODE]),
+        let (offset, ip, selectors) = match self.guest() {
+            Guest::I386(_) => {
+                use i386::trap_frame::{EIP, SEG_CS};
+                (SEG_CS, EIP, [i386::selector::R0_CODE, i386::selector::R3_CODE])
+            }
+            Guest::Amd64(_) => {
+                use amd64::trap_frame::{RIP, SEG_CS};
+                (SEG_CS, RIP, [amd64::selector::R0_CODE, amd64::selector::R3_CODE])
+            }
         };
-        let cs_at = at.wrapping_add(offset.into());
-        let selector = self.read_number(cs_at, 2).filter(|_| cs_at >= sp);
+        // The instruction pointer is pushed last. The way out pops it, and what it has popped is still there.
+        let (name, ip_at) = (self.symbol(context.ip).map_or("", |(name, _)| name), at.wrapping_add(ip.into()));
+        if ip_at < sp && !name.starts_with("nt!KiServiceExit") {
+            return false;
+        }
+        // ReactOS makes room for the frame and then fills it: what is there before is of an earlier call.
+        if name == "reactos!KiSystemCallEntry64" && self.read_number(ip_at, 8) != Some(context.general[1]) {
+            return false;
+        }
+        let selector = self.read_number(at.wrapping_add(offset.into()), 2);
         selector.is_some_and(|selector| selectors.contains(&(selector as u32)))
     }
 
-    /// Where ring 3 was when the kernel has just been entered by `sysenter` or `syscall`, and has no frame yet: the two
-    /// instructions save nothing, but the registers tell.
+    /// Where ring 3 was when the kernel has been entered by `sysenter` or `syscall`, and its frame has no instruction pointer
+    /// yet: the two instructions push nothing, but the registers tell, and what the entry has saved of them by now. `sysret`
+    /// has the same registers, and its frame is gone.
     pub(super) fn entering(&self, context: &Context) -> Option<Context> {
-        let (name, _) = self.symbol(context.ip)?;
+        let (name, _) = self.symbol(context.ip).filter(|_| context.cpl() == 0)?;
+        let top = self.thread_pointer("InitialStack")?;
+        let switched = (top.wrapping_sub(0x1_0000)..=top).contains(&context.sp());
         let mut user = *context;
         let (cs, ip, sp) = match (self.guest(), name) {
-            (Guest::I386(profile), "nt!KiFastCallEntry") => {
-                let back = profile.shared_kernel + i386::shared::SYSTEM_CALL_RETURN;
-                (i386::selector::R3_CODE, self.read_number(back.into(), 4)?, context.general[2])
+            (Guest::I386(profile), name) if name.starts_with("nt!KiFastCallEntry") => {
+                let back = if name.starts_with("nt!KiFastCallEntryRtm") {
+                    profile.shared_code_return().into()
+                } else {
+                    self.read_number(profile.system_call_return().into(), 4)?
+                };
+                // Pushed behind SS, before EDX moves on to the arguments.
+                let tss = self.target().machine().segment(SegmentRegister::Tr).base;
+                let stack = self.read_number(tss.wrapping_add(i386::tss::ESP0.into()), 4)?;
+                let pushed = self.narrow(stack.wrapping_sub(8));
+                let sp =
+                    if switched && context.sp() <= pushed { self.read_number(pushed, 4)? } else { context.general[2] };
+                (i386::selector::R3_CODE, back, sp)
             }
-            (Guest::Amd64(_), "nt!KiSystemCall64") => (amd64::selector::R3_CODE, context.general[1], context.sp()),
+            // Ring 3's stack in ring 0: right behind `syscall`, or right before `sysret`.
+            (Guest::Amd64(_), _) if context.sp() >> 63 == 0 => {
+                (amd64::selector::R3_CODE, context.general[1], context.sp())
+            }
+            (Guest::Amd64(profile), "nt!KiSystemCall64" | "reactos!KiSystemCallEntry64") if switched => {
+                let saved = profile.kpcr.wrapping_add(amd64::kpcr::USER_RSP.into());
+                (amd64::selector::R3_CODE, context.general[1], self.read_number(saved, 8)?)
+            }
             _ => return None,
         };
-        // Once a stack of the kernel's is in use, RDX and RSP are other things.
-        let top = self.thread_pointer("InitialStack")?;
-        if (top.wrapping_sub(0x1_0000)..top).contains(&context.sp()) {
-            return None;
-        }
         user.segments[SegmentRegister::Cs as usize] = cs as u16;
         (user.ip, user.general[4]) = (ip, sp);
         Some(user)

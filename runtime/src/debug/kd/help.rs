@@ -189,7 +189,7 @@ const FAMILIES: &[Family] = &[
                 stack::k,
                 "Show who called whom, through the trap frame into ring 3",
                 "A frame is found by its return address, the first word on the stack that stands behind a call; so the first column is \
-                 the stack pointer. Where an entry has no frame yet, the registers tell where ring 3 was.",
+                 the stack pointer. Where an entry has no frame yet, or `sysret` none any more, the registers tell where ring 3 was.",
             ),
         ],
     },

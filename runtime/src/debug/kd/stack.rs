@@ -58,7 +58,7 @@ pub(super) fn show(kd: &Kd, context: &Context, most: u64, out: &mut String) {
         let note = match way {
             Way::Return => String::new(),
             Way::Frame(frame) => format!(" (TrapFrame @ {})", kd.address(frame)),
-            Way::Registers => " (no frame yet)".to_owned(),
+            Way::Registers => " (no frame)".to_owned(),
         };
         say!(out, "{} {} {site}{note}", kd.address(now.sp()), kd.address(back));
         match next {
@@ -83,7 +83,7 @@ enum Way {
     Return,
     /// By a trap frame.
     Frame(u64),
-    /// By the registers of the entry.
+    /// By the registers of the entry or of `sysret`.
     Registers,
 }
 

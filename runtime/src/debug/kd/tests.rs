@@ -337,6 +337,31 @@ fn the_stack_leads_into_ring_3_on_every_system() {
 }
 
 #[test]
+fn the_stack_leads_into_ring_3_from_every_instruction_of_a_call() {
+    for profile in crate::host::profiles() {
+        let mut kd = kd(profile);
+        run(&mut kd, "g ntdll!NtClose");
+        let mut kernel = 0;
+        loop {
+            let at = run(&mut kd, "t");
+            if at.starts_with("program!") {
+                break;
+            }
+            kernel += u32::from(kd.target().machine().cpl() == 0);
+            let text = run(&mut kd, "k");
+            let lines: Vec<&str> = text.lines().skip(1).collect();
+            let sites: Vec<&str> = lines.iter().filter_map(|line| line.split_whitespace().nth(2)).collect();
+            assert!(sites.last().is_some_and(|site| site.starts_with("program!Start+")), "{profile} {at}{text}");
+            let stub = |site: &&str| site.starts_with("ntdll!ZwClose") || site.starts_with("ntdll!NtClose");
+            assert!(sites.iter().any(stub) && lines.len() <= 7, "{profile} {at}{text}");
+            // No place is without a name.
+            assert!(!sites.iter().any(|site| site.starts_with('0')), "{profile} {at}{text}");
+        }
+        assert!(kernel > 50, "{profile}: {kernel}");
+    }
+}
+
+#[test]
 fn a_call_arrives_with_its_arguments() {
     for (profile, arguments) in [("srv2003", "dd esp+4 l9"), ("win7-x64", "r rcx, rdx, r8, r9; dq rsp+28 l5")] {
         let mut kd = kd(profile);

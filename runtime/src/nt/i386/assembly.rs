@@ -4,8 +4,7 @@ use iced_x86::code_asm::{AsmMemoryOperand, dword_ptr};
 
 use super::assembler;
 use super::data;
-use super::layout::shared;
-use super::profile::{Profile, SystemCallWay};
+use super::profile::Profile;
 use super::user::UserCode;
 
 pub(crate) use super::assembler::Asm;
@@ -169,14 +168,6 @@ impl KernelAsm<'_> {
     /// A kernel variable as an operand.
     pub(crate) fn var(&self, offset: u32) -> AsmMemoryOperand {
         dword_ptr(self.data(offset))
-    }
-
-    /// Address of what KiFastCallEntry pushes as the caller's EIP: in SharedUserData, where that has room for it.
-    pub(crate) fn system_call_return(&self) -> u32 {
-        match self.profile.way {
-            SystemCallWay::Sysenter => self.data(data::kernel::SYSTEM_CALL_RETURN),
-            _ => self.profile.shared_kernel + shared::SYSTEM_CALL_RETURN,
-        }
     }
 
     /// A fact of the current record as an operand.

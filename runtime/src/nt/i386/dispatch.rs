@@ -65,7 +65,7 @@ fn system_service(k: &mut KernelAsm<'_>) -> Asm {
 /// SharedUserData, the one of systems before Windows XP SP2 knows that it is in the shared page. Of each a second
 /// form, in which KiTrap01 goes on when the user was single-stepping.
 fn fast_call_entry(k: &mut KernelAsm<'_>) -> Asm {
-    let shared_return = k.system_call_return();
+    let shared_return = k.profile.system_call_return();
     let code_return = k.profile.shared_code_return();
     for (routine, single_step) in [(Routine::KiFastCallEntry, false), (Routine::KiFastCallEntryWithSingleStep, true)] {
         k.begin(routine)?;

@@ -120,7 +120,7 @@ fn shared_fields(k: &mut KernelAsm<'_>) -> Asm {
     let done = &mut k.a.create_label();
     let call = dword_ptr(k.profile.shared_kernel + shared::SYSTEM_CALL);
     let back = dword_ptr(k.profile.shared_kernel + shared::SYSTEM_CALL_RETURN);
-    let pushed = dword_ptr(k.system_call_return());
+    let pushed = dword_ptr(k.profile.system_call_return());
     let keep_call = &mut k.a.create_label();
     let keep_int = &mut k.a.create_label();
     let user = k.user;

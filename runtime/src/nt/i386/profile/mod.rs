@@ -303,6 +303,14 @@ impl Profile {
         self.fast_system_call + 4
     }
 
+    /// Address of what KiFastCallEntry pushes as the caller's EIP: in SharedUserData, where that has room for it.
+    pub(crate) const fn system_call_return(&self) -> u32 {
+        match self.way {
+            SystemCallWay::Sysenter => self.kernel_data + super::data::kernel::SYSTEM_CALL_RETURN,
+            _ => self.shared_kernel + layout::shared::SYSTEM_CALL_RETURN,
+        }
+    }
+
     /// Return address of a fast system call before Windows XP SP2: behind the `sysenter` in the shared page.
     #[must_use]
     pub const fn shared_code_return(&self) -> u32 {
