@@ -186,7 +186,7 @@ fn without_entry(run: Option<&Run>, notes: &mut Vec<String>) -> Class {
     let Some(run) = run else { return Class::Unsupported };
     let (class, note) = match &run.stop {
         Stop::Returned => (Class::NoKernelEntry, "returns without it".to_owned()),
-        Stop::Fault(what) => (Class::NoKernelEntry, what.clone()),
+        Stop::Fault(what) | Stop::Unmodelled(what) => (Class::NoKernelEntry, what.clone()),
         Stop::External(name) => (Class::LeavesImage, format!("goes to {name}")),
         Stop::Foreign(address) => (Class::LeavesImage, format!("goes to {address:X}h, outside the image")),
         Stop::Unsupported(what) => (Class::Unsupported, format!("the machine does not have it: {what}")),
@@ -201,7 +201,9 @@ fn unlike_a_service(run: &Run) -> String {
     let numbers: Vec<String> = run.crossings.iter().map(|crossing| format!("{:X}h", crossing.eax)).collect();
     match run.crossings.as_slice() {
         [one] if one.register.is_some() => match &run.stop {
-            Stop::Fault(what) | Stop::Unsupported(what) => format!("behind the kernel: {what}"),
+            Stop::Fault(what) | Stop::Unmodelled(what) | Stop::Unsupported(what) => {
+                format!("behind the kernel: {what}")
+            }
             Stop::External(name) => format!("goes to {name} behind the kernel"),
             Stop::Foreign(address) => format!("goes to {address:X}h behind the kernel"),
             _ => "does not come back from the kernel".to_owned(),

@@ -18,6 +18,11 @@ pub enum AuditError {
         /// What it is, or seems to be.
         what: String,
     },
+    /// It is a PE image, and its exports are where they are in the other of the two forms.
+    OtherForm {
+        /// The form that it has.
+        kind: Kind,
+    },
     /// It is one, and of a processor that the machine is not.
     Architecture {
         /// The form.
@@ -64,6 +69,16 @@ impl fmt::Display for AuditError {
             }
             Self::NotMapped { what } => {
                 write!(f, "{what}: only PE images lie in memory; what is as it was on disk is audited without --mapped")
+            }
+            Self::OtherForm { kind: Kind::Mapped } => {
+                f.write_str("a PE image as it lies in memory, not as it is on disk: it is audited with --mapped")
+            }
+            Self::OtherForm { kind } => {
+                write!(
+                    f,
+                    "{} as it is on disk, not as it lies in memory: it is audited without --mapped",
+                    article(*kind)
+                )
             }
             Self::Architecture { kind, machine } => {
                 write!(f, "{} for {machine}: only i386 and amd64 are executed here", article(*kind))

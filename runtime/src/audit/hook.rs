@@ -7,7 +7,7 @@ use super::class::Class;
 use super::export::{Export, is_service_name, twin_name};
 use super::guest::Guest;
 use super::image::Image;
-use super::run::{Call, Run, Stop, call};
+use super::run::{Call, Run, Stop, call, is_poison};
 
 /// A stub whose place has been taken.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -95,13 +95,18 @@ pub(super) fn find(guest: &mut Guest, image: &Image<'_>, exports: &mut [Export],
         })
         .collect();
     stubs.sort_by_key(|stub| stub.rva);
-    let suspects: Vec<usize> = (0..exports.len()).filter(|&index| is_suspect(image, &exports[index], &stubs)).collect();
-    for index in suspects {
+    for index in 0..exports.len() {
         let export = &exports[index];
-        let Some(rva) = export.rva else { continue };
+        let Some(rva) = export.rva.filter(|&rva| is_out_of_place(export, rva, &stubs)) else { continue };
         let Some((_, run)) = stops.iter().find(|(place, _)| *place == rva) else { continue };
+        let (number, basis) = original(exports, index, &stubs);
+        // Who goes where nobody sent it was not sent there by a hook.
+        let leaves = matches!(run.stop, Stop::Foreign(to) if !is_poison(to, image.arch));
+        if !leaves && (is_jump_to_own(image, rva, exports) || !is_another(image, rva, export, run, number)) {
+            continue;
+        }
         let Some(mut hook) = jump(image, rva, run) else { continue };
-        (hook.original, hook.basis) = original(exports, index, &stubs);
+        (hook.original, hook.basis) = (number, basis);
         let length = neighbour_length(exports, &stubs, rva);
         rest(guest, image, rva, length, &mut hook);
         let export = &mut exports[index];
@@ -113,27 +118,48 @@ pub(super) fn find(guest: &mut Guest, image: &Image<'_>, exports: &mut [Export],
 }
 
 /// Whether something has the name and the place of a service's stub, and is none.
-fn is_suspect(image: &Image<'_>, export: &Export, stubs: &[Place]) -> bool {
+fn is_out_of_place(export: &Export, rva: u32, stubs: &[Place]) -> bool {
     let is_gone =
         matches!(export.class, Class::LeavesImage | Class::Unsupported | Class::NoKernelEntry | Class::Wrapper);
-    let Some(rva) = export.rva.filter(|_| is_gone && is_service_name(&export.name)) else { return false };
-    let around = neighbours(stubs, rva);
-    let is_among_stubs = around.is_some_and(|(below, above)| above.rva - below.rva < 0x1000);
-    is_among_stubs && begins_with_jump(image, rva)
+    let is_among_stubs = || neighbours(stubs, rva).is_some_and(|(below, above)| above.rva - below.rva < 0x1000);
+    is_gone && is_service_name(&export.name) && is_among_stubs()
+}
+
+/// Whether what is in a stub's place is none, though it stays in the image: it begins as hooks do, or the row of numbers, or the
+/// twin, says which one it has lost.
+fn is_another(image: &Image<'_>, rva: u32, export: &Export, run: &Run, number: Option<u32>) -> bool {
+    // What was not seen to its end proves nothing: NtGetTickCount reads the clock, where some systems have it among the stubs.
+    let is_seen = export.class != Class::Unsupported && !matches!(run.stop, Stop::Unmodelled(_));
+    is_seen && number.is_some() || begins_with_jump(image, rva)
+}
+
+/// Whether some code is nothing but a jump to another export: the DLL's own doing, as NtQuerySystemTime of Windows 10, which is
+/// RtlQuerySystemTime in a stub's place.
+fn is_jump_to_own(image: &Image<'_>, rva: u32, exports: &[Export]) -> bool {
+    let first = decode(image, rva).into_iter().next();
+    let jump = first.filter(|first| first.flow_control() == FlowControl::UnconditionalBranch);
+    let target = jump.and_then(|jump| image.rva(jump.near_branch_target()));
+    target.is_some_and(|target| exports.iter().any(|export| export.rva == Some(target)))
 }
 
 /// Whether some code begins as no stub does, and as hooks do: with a jump, or with a call or push of an address.
 fn begins_with_jump(image: &Image<'_>, rva: u32) -> bool {
     let code = image.code_bytes(rva, 32);
     // `mov eax,address; jmp eax` is two instructions; `push; mov [esp+4],…; ret` three.
-    decode(image, rva).iter().any(|instruction| match instruction.flow_control() {
-        FlowControl::UnconditionalBranch | FlowControl::Call => {
-            image.rva(instruction.near_branch_target()).is_none_or(|target| target.abs_diff(rva) > 0x40)
-        }
-        FlowControl::IndirectBranch => true,
-        FlowControl::Return => false,
+    let mut start =
+        decode(image, rva).into_iter().take_while(|instruction| instruction.flow_control() != FlowControl::Return);
+    let is_jump = |instruction: Instruction| match instruction.flow_control() {
+        FlowControl::UnconditionalBranch => true,
+        // `syscall` is one of the calls, too.
+        FlowControl::Call => instruction.is_call_near(),
         _ => false,
-    }) || matches!(code.first(), Some(0x68 | 0xCC))
+    };
+    let leads_away = |instruction: Instruction| {
+        let target = image.rva(instruction.near_branch_target());
+        is_jump(instruction) && target.is_none_or(|target| target.abs_diff(rva) > 0x40)
+            || instruction.flow_control() == FlowControl::IndirectBranch
+    };
+    start.any(leads_away) || matches!(code.first(), Some(0x68 | 0xCC))
 }
 
 /// The stubs with a number next to a place: the one before, and the one behind.

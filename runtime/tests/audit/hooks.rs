@@ -112,6 +112,63 @@ fn a_breakpoint_in_the_place_of_a_stub_is_a_hook() {
 }
 
 #[test]
+fn a_stub_that_no_longer_enters_the_kernel_is_hooked_where_its_number_is_missing() {
+    let after = |before: &[u8]| [before, &AWAY.to_le_bytes()].concat();
+    for (arch, patch) in [
+        (Arch::I386, vec![0xC2, 8, 0]),
+        // mov eax,1; ret 8
+        (Arch::I386, vec![0xB8, 1, 0, 0, 0, 0xC2, 8, 0]),
+        // ud2
+        (Arch::I386, vec![0x0F, 0x0B]),
+        // A jump to what lies before, which is int 3 here.
+        (Arch::I386, vec![0xEB, 0xFE - 1]),
+        (Arch::Amd64, vec![0xC3]),
+        // xor eax,eax; ret
+        (Arch::Amd64, vec![0x31, 0xC0, 0xC3]),
+        // No `mov r10,rcx`.
+        (Arch::Amd64, vec![0x90; 3]),
+        // mov rax,address; push rax; ret
+        (Arch::Amd64, [&after(&[0x48, 0xB8])[..], &[0, 0, 0, 0, 0x50, 0xC3]].concat()),
+    ] {
+        let audit = hooked(arch, &|_| patch.clone());
+        assert_eq!(hook(&audit).original, Some(0x12), "{patch:02X?}");
+    }
+}
+
+#[test]
+fn who_goes_to_another_image_among_stubs_is_hooked_whatever_comes_before() {
+    let mut dll = Dll::new(Arch::I386);
+    dll.add("NtA", &stub_32(0x40, 4));
+    let at = dll.next();
+    dll.add("NtC", &[&[0x90; 7][..], &relative(dll.base as u32 + at + 7)].concat());
+    dll.add("NtD", &stub_32(0x90, 4));
+    let audit = audited(&dll.bytes());
+    assert_eq!((hook(&audit).to, hook(&audit).original), (Some(AWAY.into()), None));
+}
+
+#[test]
+fn a_routine_in_a_stubs_place_is_no_hook() {
+    // RtlQuerySystemTime: mov rax,[7FFE0014h]; mov [rcx],rax; xor eax,eax; ret
+    let clock = [0x48, 0x8B, 4, 0x25, 0x14, 0, 0xFE, 0x7F, 0x48, 0x89, 1, 0x31, 0xC0, 0xC3];
+    let mut dll = Dll::new(Arch::Amd64);
+    let routine = dll.add("RtlQuerySystemTime", &clock);
+    dll.add("Filler", &[0xCC; 64]);
+    dll.add("NtAddAtom", &stub_64(0x59));
+    let at = dll.next();
+    let mut jump = vec![0xE9];
+    jump.extend(routine.wrapping_sub(at + 5).to_le_bytes());
+    dll.add("NtQuerySystemTime", &jump);
+    dll.add("NtClose", &stub_64(0x5B));
+    dll.add("NtGetTickCount", &clock);
+    dll.add("NtContinue", &stub_64(0x5D));
+    let audit = audited(&dll.bytes());
+    assert!(audit.is_clean());
+    for name in ["NtQuerySystemTime", "NtGetTickCount"] {
+        assert_eq!(export(&audit, name).class, Class::NoKernelEntry);
+    }
+}
+
+#[test]
 fn the_twin_knows_the_number() {
     let mut dll = Dll::new(Arch::I386);
     dll.add("NtA", &stub_32(0x40, 4));

@@ -2,7 +2,7 @@
 
 use ntgate_gen::emit::{Format, Options as EmitOptions, emit};
 use ntgate_gen::{Arch, read_list};
-use ntgate_runtime::audit::{Class, Kind, Options, audit};
+use ntgate_runtime::audit::{AuditError, Class, Kind, Options, audit};
 
 use super::dll::{Dll, stub_32};
 use super::{export, service};
@@ -75,4 +75,17 @@ fn what_is_no_image_is_no_dump() {
     let object = emit(&read.list, &EmitOptions::new(Arch::I386, Format::Coff)).expect("it is an object");
     let error = audit(&object, &mapped()).expect_err("it is none").to_string();
     assert!(error.starts_with("a COFF object: only PE images lie in memory"), "{error}");
+}
+
+#[test]
+fn who_takes_one_form_for_the_other_is_told_so() {
+    let read = read_list("x", b"NtA 0\nNtB 3\n").expect("it is right");
+    for arch in [Arch::I386, Arch::Amd64] {
+        let file = emit(&read.list, &EmitOptions::new(arch, Format::Pe)).expect("it is an image");
+        let error = |bytes: &[u8], options: &Options| audit(bytes, options).expect_err("it is the other form");
+        assert_eq!(error(&file, &mapped()), AuditError::OtherForm { kind: Kind::Pe });
+        assert_eq!(error(&load(&file), &Options::default()), AuditError::OtherForm { kind: Kind::Mapped });
+        let text = error(&load(&file), &Options::default()).to_string();
+        assert!(text.ends_with("it is audited with --mapped"), "{text}");
+    }
 }

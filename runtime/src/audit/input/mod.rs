@@ -35,17 +35,25 @@ pub(super) fn read(bytes: &[u8], mapped: bool) -> Result<Input<'_>, AuditError> 
     let kind = FileKind::parse(bytes).ok();
     if mapped {
         return match kind {
-            Some(FileKind::Pe32 | FileKind::Pe64) => one(pe::read(bytes, Kind::Mapped)),
+            Some(FileKind::Pe32 | FileKind::Pe64) => one(image(bytes, Kind::Mapped, Kind::Pe)),
             kind => Err(AuditError::NotMapped { what: named(kind).map_or_else(|| describe(bytes), str::to_owned) }),
         };
     }
     match kind {
-        Some(FileKind::Pe32 | FileKind::Pe64) => one(pe::read(bytes, Kind::Pe)),
+        Some(FileKind::Pe32 | FileKind::Pe64) => one(image(bytes, Kind::Pe, Kind::Mapped)),
         Some(FileKind::Coff | FileKind::CoffBig) => one(objects::read(bytes, Kind::Coff, 0)),
         Some(FileKind::Elf32 | FileKind::Elf64) => one(objects::read(bytes, Kind::Elf, 0)),
         Some(FileKind::Archive) => archive::read(bytes).map(|(arch, members)| Input::Many(arch, members)),
         _ => Err(AuditError::not(describe(bytes))),
     }
+}
+
+/// A PE image. One that makes no sense in the form that it was said to have, and does in the other, is told so.
+fn image(bytes: &[u8], kind: Kind, other: Kind) -> Result<Image<'_>, AuditError> {
+    pe::read(bytes, kind).map_err(|error| match pe::read(bytes, other) {
+        Ok(_) => AuditError::OtherForm { kind: other },
+        Err(_) => error,
+    })
 }
 
 /// What a file of a form that is audited is.

@@ -131,7 +131,7 @@ impl Caller<'_, '_, '_> {
                 } else {
                     "reads"
                 };
-                Err(Stop::Fault(format!("{verb} {place}, which is not modelled, at {at}")))
+                Err(Stop::Unmodelled(format!("{verb} {place}, which is not modelled, at {at}")))
             }
         }
     }
@@ -155,7 +155,7 @@ impl Caller<'_, '_, '_> {
     fn external(&mut self, name: String, is_fetch: bool, registers: Registers) -> Result<Registers, Stop> {
         if !is_fetch {
             let at = self.place(registers.rip);
-            return Err(Stop::Fault(format!("uses the memory of {name}, which is not modelled, at {at}")));
+            return Err(Stop::Unmodelled(format!("uses the memory of {name}, which is not modelled, at {at}")));
         }
         let plain = name.trim_start_matches('_').split('@').next().unwrap_or_default();
         match plain {

@@ -83,6 +83,8 @@ pub(super) enum Stop {
     Foreign(u64),
     /// It asked for memory that there is not, or may not be used so; or did what a program may not.
     Fault(String),
+    /// It asked for something of the system's that is there in reality, and not here.
+    Unmodelled(String),
     /// The machine cannot execute what it found.
     Unsupported(String),
     /// The budget is used up.
@@ -131,7 +133,7 @@ fn poison(seed: u32, index: u64, arch: Arch) -> u64 {
 }
 
 /// Whether an address is such a value, or not far from one.
-fn is_poison(address: u64, arch: Arch) -> bool {
+pub(super) fn is_poison(address: u64, arch: Arch) -> bool {
     let is_high =
         arch == Arch::I386 || [0, 1].iter().any(|seed| address >> 32 == (POISON_HIGH ^ OTHER_SEED * seed) >> 32);
     is_high && address >> 48 == 0 && POISON.contains(&(address as u32))
