@@ -142,15 +142,18 @@ impl Core {
     /// for 64-bit code, which needs no SS but at CPL 3.
     #[inline(always)]
     pub(crate) fn stack_segment(&mut self, selector: Selector, cpl: u8, long: bool) -> Result<Segment, Stop> {
+        if selector.is_null() && long && cpl < 3 && selector.rpl() == cpl {
+            return Ok(Segment::null(selector));
+        }
+        self.note_not_null(selector);
         if selector.is_null() {
-            if long && cpl < 3 && selector.rpl() == cpl {
-                return Ok(Segment::null(selector));
-            }
-            self.note_checks(|_| [Check::of(Rule::NotNull, selector.0, false)]);
             return Err(self.gp(0));
         }
         let descriptor = self.descriptor_or(selector, Vector::GeneralProtection, 0)?;
-        self.note_stack_checks(selector, descriptor, cpl);
+        self.note_checks(|_| {
+            let [rpl, dpl, kind, present] = stack_checks(selector, descriptor, cpl);
+            [rpl, kind, dpl, present]
+        });
         if selector.rpl() != cpl || descriptor.dpl() != cpl || !descriptor.is_writable_data() {
             return Err(self.gp(selector.error_code()));
         }
@@ -160,24 +163,17 @@ impl Core {
         self.take_segment(selector, descriptor)
     }
 
-    /// Notes what is checked of a stack's descriptor.
+    /// Notes that a selector must not be null.
     #[inline(always)]
-    pub(crate) fn note_stack_checks(&mut self, selector: Selector, descriptor: Descriptor, cpl: u8) {
-        self.note_checks(|_| {
-            [
-                Check::new(Rule::StackRpl, selector.rpl(), cpl, selector.rpl() == cpl),
-                Check::new(Rule::StackDpl, descriptor.dpl(), cpl, descriptor.dpl() == cpl),
-                Check::of(Rule::StackType, typed(descriptor), descriptor.is_writable_data()),
-                Check::of(Rule::Present, selector.0, descriptor.present()),
-            ]
-        });
+    pub(crate) fn note_not_null(&mut self, selector: Selector) {
+        self.note_checks(|_| [Check::of(Rule::NotNull, selector.0, !selector.is_null())]);
     }
 
     /// The code descriptor that `RET` and `IRET` return to: a privilege level not above the current one.
     #[inline]
     pub(crate) fn return_code(&mut self, selector: Selector) -> Result<Descriptor, Stop> {
+        self.note_not_null(selector);
         if selector.is_null() {
-            self.note_checks(|_| [Check::of(Rule::NotNull, selector.0, false)]);
             return Err(self.gp(0));
         }
         let descriptor = self.descriptor_or(selector, Vector::GeneralProtection, 0)?;
@@ -186,8 +182,8 @@ impl Core {
         let mixed = self.is_long_code(descriptor) && descriptor.big();
         self.note_checks(|core| {
             [
-                Check::new(Rule::ReturnRpl, core.cpl, rpl, core.cpl <= rpl),
                 Check::of(Rule::CodeType, typed(descriptor), descriptor.is_code() && !mixed),
+                Check::new(Rule::ReturnRpl, core.cpl, rpl, core.cpl <= rpl),
                 Check::new(Rule::ReturnDpl, descriptor.dpl(), rpl, fits),
                 Check::of(Rule::Present, selector.0, descriptor.present()),
             ]
@@ -210,6 +206,16 @@ impl Core {
             }
         }
     }
+}
+
+/// What is checked of a stack's descriptor, in the order of `INT n`; `MOV`, `RET` and `IRET` ask for the type before the DPL.
+pub(crate) fn stack_checks(selector: Selector, descriptor: Descriptor, cpl: u8) -> [Check; 4] {
+    [
+        Check::new(Rule::StackRpl, selector.rpl(), cpl, selector.rpl() == cpl),
+        Check::new(Rule::StackDpl, descriptor.dpl(), cpl, descriptor.dpl() == cpl),
+        Check::of(Rule::StackType, typed(descriptor), descriptor.is_writable_data()),
+        Check::of(Rule::Present, selector.0, descriptor.present()),
+    ]
 }
 
 /// Whether a system descriptor is a TSS, of either width, busy or not.

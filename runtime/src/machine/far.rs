@@ -41,8 +41,8 @@ impl Core {
                 Far::Call { wide: false } => self.far_long::<u16>(true, selector, offset),
             };
         }
+        self.note_not_null(selector);
         if selector.is_null() {
-            self.note_checks(|_| [Check::of(Rule::NotNull, selector.0, false)]);
             return Err(self.gp(0));
         }
         let target = self.descriptor_or(selector, Vector::GeneralProtection, 0)?;
@@ -133,8 +133,8 @@ impl Core {
     fn far_gate(&mut self, how: Far, selector: Selector, gate: Gate) -> Flow {
         self.allow_gate(selector, Descriptor(gate.0))?;
         let selector = gate.selector();
+        self.note_not_null(selector);
         if selector.is_null() {
-            self.note_checks(|_| [Check::of(Rule::NotNull, selector.0, false)]);
             return Err(self.gp(0));
         }
         let code = self.descriptor_or(selector, Vector::GeneralProtection, 0)?;

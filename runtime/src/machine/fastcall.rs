@@ -79,7 +79,7 @@ impl Core {
         if !self.allows_syscall() {
             return Err(self.ud());
         }
-        self.note_msrs(|msrs| [(msr::STAR, msrs.star), (msr::LSTAR, msrs.lstar), (msr::FMASK, msrs.fmask)]);
+        self.note_msrs(|msrs| [(msr::LSTAR, msrs.lstar), (msr::FMASK, msrs.fmask), (msr::STAR, msrs.star)]);
         let before = self.flags.system();
         let image = self.flags.get() & !flags::RF;
         self.regs[reg::CX as usize] = self.ip;
@@ -117,8 +117,9 @@ impl Core {
         }
         let ip = self.regs[reg::CX as usize];
         self.note_checks(|core| {
-            let canonical = !wide || is_canonical(ip);
-            [Check::of(Rule::Cpl0, core.cpl, core.cpl == 0), Check::of(Rule::Canonical, ip, canonical)]
+            // Of 32 bits there is nothing to check.
+            let canonical = wide.then(|| Check::of(Rule::Canonical, ip, is_canonical(ip)));
+            [Some(Check::of(Rule::Cpl0, core.cpl, core.cpl == 0)), canonical]
         });
         // At CPL 0, on the stack that is already ring 3's: the processor's well-known trap for careless kernels.
         if self.cpl != 0 || wide && !is_canonical(ip) {

@@ -3,6 +3,7 @@
 //! Nothing is changed before everything has been checked: a delivery that faults leaves the state that it began with.
 
 use super::core::{Core, seg};
+use super::descriptor::stack_checks;
 use super::fault::{Exit, Fault, Flow, Stop, Vector};
 use super::flags;
 use super::frame::Entry;
@@ -240,7 +241,7 @@ impl Core {
     /// Through an interrupt or trap gate (SDM vol. 2, INT n: INTRA-PRIVILEGE-LEVEL and INTER-PRIVILEGE-LEVEL).
     fn enter_gate(&mut self, gate: Gate, event: Event) -> Flow {
         let selector = gate.selector();
-        self.note_checks(|_| [Check::of(Rule::NotNull, selector.0, !selector.is_null())]);
+        self.note_not_null(selector);
         if selector.is_null() {
             return Err(self.gp(event.ext));
         }
@@ -304,12 +305,12 @@ impl Core {
     pub(crate) fn inner_stack(&mut self, cpl: u8, ext: u32) -> Result<(Segment, u64), Stop> {
         let (selector, sp) = self.tss_stack(cpl, ext)?;
         let error = selector.error_code() | ext;
-        self.note_checks(|_| [Check::of(Rule::NotNull, selector.0, !selector.is_null())]);
+        self.note_not_null(selector);
         if selector.is_null() {
             return Err(self.raise(Vector::InvalidTss, ext));
         }
         let descriptor = self.descriptor_or(selector, Vector::InvalidTss, ext)?;
-        self.note_stack_checks(selector, descriptor, cpl);
+        self.note_checks(|_| stack_checks(selector, descriptor, cpl));
         if selector.rpl() != cpl || descriptor.dpl() != cpl || !descriptor.is_writable_data() {
             return Err(self.raise(Vector::InvalidTss, error));
         }

@@ -106,7 +106,7 @@ impl Core {
 
     /// The code descriptor that a gate names, checked: it must be one of 64-bit code.
     fn gate_code(&mut self, selector: Selector, ext: u32) -> Result<Descriptor, Stop> {
-        self.note_checks(|_| [Check::of(Rule::NotNull, selector.0, !selector.is_null())]);
+        self.note_not_null(selector);
         if selector.is_null() {
             return Err(self.gp(ext));
         }
@@ -253,8 +253,8 @@ impl Core {
 
     /// `JMP` and, if it is to come back, `CALL` to `selector`:`offset`, with an operand size of `W`.
     pub(crate) fn far_long<W: Width>(&mut self, comes_back: bool, selector: Selector, offset: u64) -> Flow {
+        self.note_not_null(selector);
         if selector.is_null() {
-            self.note_checks(|_| [Check::of(Rule::NotNull, selector.0, false)]);
             return Err(self.gp(0));
         }
         let target = self.descriptor_or(selector, Vector::GeneralProtection, 0)?;

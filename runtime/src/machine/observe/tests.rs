@@ -101,6 +101,65 @@ fn an_interrupt_from_ring_3_makes_the_checks_of_the_manual_in_its_order() {
 }
 
 #[test]
+fn a_return_to_ring_3_makes_the_checks_of_the_manual_in_its_order() {
+    use Rule::{
+        CodeLimit, CodeType, NotNull, Present, ReturnDpl, ReturnRpl, StackDpl, StackRpl, StackType, TableLimit,
+    };
+
+    let mut world = World::new();
+    world.stack(&[CODE, CODE_3.into(), 0x202, STACK_3, DATA_3.into()]);
+    let esp = world.register(Register::Esp);
+    let gdt = u64::from(world.machine.tables().0.limit);
+    world.poke(CODE, &[0xCF]);
+    world.core().ip = u64::from(CODE);
+    world.machine.observe();
+    assert_eq!(world.machine.step(), Ok(()));
+    let (code, data) = (u64::from(CODE_3), u64::from(DATA_3));
+    // SDM vol. 2, IRET: the code's selector and descriptor, with the type first; then those of the stack; EIP.
+    let expected = [
+        (NotNull, code, 0, true),
+        (TableLimit, (code & !7) + 7, gdt, true),
+        (CodeType, 0x1B, 0, true),
+        (ReturnRpl, 0, 3, true),
+        (ReturnDpl, 3, 3, true),
+        (Present, code, 0, true),
+        (NotNull, data, 0, true),
+        (TableLimit, (data & !7) + 7, gdt, true),
+        (StackRpl, 3, 3, true),
+        (StackType, 0x13, 0, true),
+        (StackDpl, 3, 3, true),
+        (Present, data, 0, true),
+        (CodeLimit, u64::from(CODE), 0xFFFF_FFFF, true),
+    ];
+    assert_eq!(checks(world.machine.events()), expected);
+    assert_eq!((world.machine.cpl(), world.register(Register::Esp)), (3, STACK_3));
+    let slots = accesses(world.machine.events()).into_iter().filter(|access| access.0 == What::Operand);
+    let slots: Vec<u64> = slots.map(|access| access.2).collect();
+    assert_eq!(slots, [0, 4, 8, 12, 16].map(|offset| u64::from(esp) + offset));
+}
+
+#[test]
+fn a_null_selector_fails_its_check() {
+    for (name, code, stack) in [
+        ("iretd", &[0xCF][..], &[CODE, 0, 0x202][..]),
+        ("iretd to a null stack", &[0xCF], &[CODE, CODE_3 as u32, 0x202, STACK_3, 0]),
+        ("pop ss", &[0x17], &[0]),
+        ("jmp far", &[0xEA, 0, 0, 0, 0, 0, 0], &[]),
+    ] {
+        let mut world = World::new();
+        world.stack(stack);
+        world.poke(CODE, code);
+        world.core().ip = u64::from(CODE);
+        world.machine.observe();
+        assert_eq!(world.machine.step(), Ok(()), "{name}");
+        let events = world.machine.events();
+        let end = events.iter().position(|event| matches!(event, Event::Exception(_))).expect(name);
+        let made = checks(&events[..end]);
+        assert_eq!(made.last(), Some(&(Rule::NotNull, 0, 0, false)), "{name}");
+    }
+}
+
+#[test]
 fn a_check_that_fails_is_the_last_and_the_exception_follows() {
     let mut world = World::new();
     // A gate of DPL 0.

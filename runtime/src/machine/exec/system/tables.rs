@@ -8,7 +8,6 @@ use super::super::super::descriptor::{BUSY, LDT, TSS_16, TSS_32};
 use super::super::super::far::is_available_tss;
 use super::super::super::fault::{Flow, Stop, Vector};
 use super::super::super::mode::is_canonical;
-use super::super::super::observe::{Check, Rule};
 use super::super::super::op::{After, Op, Run, run};
 use super::super::super::paging::Access;
 use super::super::super::segment::{Descriptor, Segment, Selector};
@@ -121,8 +120,8 @@ fn lldt<const MEM: bool>(core: &mut Core, op: &Op) -> Flow {
 fn ltr<const MEM: bool>(core: &mut Core, op: &Op) -> Flow {
     core.privileged()?;
     let selector = selector::<MEM>(core, op)?;
+    core.note_not_null(selector);
     if selector.is_null() {
-        core.note_checks(|_| [Check::of(Rule::NotNull, selector.0, false)]);
         return Err(core.gp(0));
     }
     // A TSS of 16 bits is no TSS in IA-32e mode.
