@@ -38,7 +38,7 @@ pub enum Stop {
     Interrupted,
     /// The budget is used up.
     Budget,
-    /// There is nothing before: this is where ring 3 began.
+    /// There is nothing before: this is where ring 3 began, or what was changed last.
     Beginning,
     /// The program has ended.
     End(End),

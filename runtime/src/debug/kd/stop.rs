@@ -20,7 +20,7 @@ pub(super) fn report(kd: &mut Kd, stop: &Stop, out: &mut String) {
             }
         }
         Stop::Interrupted => say!(out, "Interrupted"),
-        Stop::Beginning => say!(out, "The session begins here: there is nothing before"),
+        Stop::Beginning => say!(out, "The session begins here, or at the last change: there is nothing before"),
         Stop::End(end) => {
             say!(out, "{}", ended(&end.to_string()));
             return;
