@@ -80,8 +80,7 @@ fn contract_parser() -> impl clap::builder::TypedValueParser<Value = Contract> {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     check(args)?;
-    let read = |path: &Path| Ok(args.source.read(Some(path), args.from, args.system.as_deref())?.services().clone());
-    let expected = args.against.as_deref().map(read).transpose()?;
+    let expected = args.against.as_deref().map(|path| read_expected(args, path)).transpose()?;
     let counts = |path: &Path| Ok(args.source.read(Some(path), None, None)?.services().clone());
     let counts = args.counts.as_deref().map(counts).transpose()?;
     let results = audit_all(args, counts.as_ref());
@@ -113,6 +112,18 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         None if files.iter().all(Audited::holds) => Ok(()),
         None => Err(Failure::silent(Failure::FALSE)),
     }
+}
+
+fn read_expected(args: &Args, path: &Path) -> Result<Services, Failure> {
+    let reading = args.source.read(Some(path), args.from, args.system.as_deref())?;
+    let is_table = matches!(reading.format(), InputFormat::Csv | InputFormat::Json);
+    if args.system.is_some() && !is_table {
+        let (path, what) = (output::shown(path), reading.format().name());
+        return Err(Failure::input(format!(
+            "--system is for tables of many systems, and {path} is of the format {what}"
+        )));
+    }
+    Ok(reading.services().clone())
 }
 
 fn check(args: &Args) -> Result<(), Failure> {
