@@ -80,12 +80,7 @@ fn contract_parser() -> impl clap::builder::TypedValueParser<Value = Contract> {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     check(args)?;
-    let read = |path: &Path| -> Result<Services, Failure> {
-        let reading = args.source.read(Some(path), args.from, args.system.as_deref())?;
-        check_systems("audit", usize::from(args.system.is_some()), &[reading.format()])?;
-        Ok(reading.services().clone())
-    };
-    let expected = args.against.as_deref().map(read).transpose()?;
+    let expected = args.against.as_deref().map(|path| read_expected(args, path)).transpose()?;
     let counts = |path: &Path| Ok(args.source.read(Some(path), None, None)?.services().clone());
     let counts = args.counts.as_deref().map(counts).transpose()?;
     let results = audit_all(args, counts.as_ref());
@@ -117,6 +112,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         None if files.iter().all(Audited::holds) => Ok(()),
         None => Err(Failure::silent(Failure::FALSE)),
     }
+}
+
+fn read_expected(args: &Args, path: &Path) -> Result<Services, Failure> {
+    let reading = args.source.read(Some(path), args.from, args.system.as_deref())?;
+    check_systems("audit", usize::from(args.system.is_some()), &[reading.format()])?;
+    Ok(reading.services().clone())
 }
 
 fn check(args: &Args) -> Result<(), Failure> {

@@ -107,6 +107,7 @@ fn usage_that_makes_no_sense_is_refused() {
         &["audit", "s.obj", "--system", "x"],
         &["audit", "s.obj", "--contract", "x"],
         &["audit", "s.obj", "--against", "not-there"],
+        &["audit", "s.obj", "--against", "small.lst", "--system", "Windows 7/SP0"],
         &["audit", "s.obj", "--mapped"],
     ] {
         sandbox.run(arguments).status(2).no_stdout();

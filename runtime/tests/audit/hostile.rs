@@ -215,3 +215,18 @@ fn code_that_writes_itself_is_what_it_wrote() {
     let audit = audited(&dll.bytes());
     assert!(export(&audit, "NtX").notes[0].contains("which can only be read"), "{:?}", export(&audit, "NtX").notes);
 }
+
+#[test]
+fn stacks_at_the_end_of_the_address_space_are_seen() {
+    // mov rsp,-n; mov eax,5; jmp [7FFE1000h]
+    for below in [1_i8, 4, 8, 0x18] {
+        let mut dll = Dll::new(Arch::Amd64);
+        let mut code = vec![0x48, 0xC7, 0xC4, (-below).cast_unsigned(), 0xFF, 0xFF, 0xFF];
+        code.extend([0xB8, 5, 0, 0, 0, 0xFF, 0x24, 0x25, 0, 0x10, 0xFE, 0x7F]);
+        dll.add("NtA", &code);
+        let audit = audited(&dll.bytes());
+        let found = export(&audit, "NtA");
+        assert_eq!(found.class, Class::Wrapper);
+        assert_eq!(found.notes, ["enters the kernel by wine with arguments of its own"]);
+    }
+}

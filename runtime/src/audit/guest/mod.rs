@@ -119,7 +119,8 @@ impl Guest {
     /// `N` bytes of pages that have been mapped.
     pub(crate) fn peek<const N: usize>(&self, linear: u64) -> Option<[u8; N]> {
         let mut bytes = [0; N];
-        for (at, byte) in (linear..).zip(&mut bytes) {
+        for (index, byte) in (0..).zip(&mut bytes) {
+            let at = linear.wrapping_add(index);
             let physical = self.space.physical(at)? + at % PAGE;
             *byte = *self.machine.read_physical(physical, 1)?.first()?;
         }

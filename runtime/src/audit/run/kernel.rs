@@ -66,10 +66,10 @@ impl Caller<'_, '_, '_> {
         let sp = registers.general[reg::SP];
         let (first, stack, name) = match way {
             Way::Syscall | Way::Int2e => (is(10, reg::CX), sp == STACK_POINTER, "r10"),
-            Way::Wine => (is(10, reg::CX), sp + 8 == STACK_POINTER, "r10"),
+            Way::Wine => (is(10, reg::CX), sp.wrapping_add(8) == STACK_POINTER, "r10"),
             // The frame: RIP, CS, RFLAGS, RSP.
             Way::Zw if sp != STACK_POINTER => {
-                (is(reg::CX, reg::CX), self.peek_word(sp + 0x18) == Some(STACK_POINTER), "rcx")
+                (is(reg::CX, reg::CX), self.peek_word(sp.wrapping_add(0x18)) == Some(STACK_POINTER), "rcx")
             }
             Way::Zw => (is(reg::CX, reg::CX), true, "rcx"),
             Way::Sysenter | Way::Wow64 => return None,
@@ -121,7 +121,7 @@ impl Caller<'_, '_, '_> {
     /// KiServiceExit to kernel code: the return address, CS and EFLAGS are taken off the stack.
     pub(super) fn after_kernel_call(&mut self, mut registers: Registers) -> Result<Registers, Stop> {
         let sp = registers.general[reg::SP];
-        let [rip, cs, flags] = [0, 4, 8].map(|offset| self.peek_word(sp + offset));
+        let [rip, cs, flags] = [0, 4, 8].map(|offset| self.peek_word(sp.wrapping_add(offset)));
         let (Some(rip), Some(cs), Some(flags)) = (rip, cs, flags) else {
             return Err(Stop::Fault("calls KiSystemService without a stack".to_owned()));
         };
@@ -130,14 +130,14 @@ impl Caller<'_, '_, '_> {
         }
         registers.rip = rip;
         registers.flags = flags & 0xCD7 | 0x202;
-        registers.general[reg::SP] = sp + 12;
+        registers.general[reg::SP] = sp.wrapping_add(12);
         Ok(registers)
     }
 
     /// `IRETQ` from the frame that the stub built.
     pub(super) fn after_internal(&mut self, mut registers: Registers) -> Result<Registers, Stop> {
         let sp = registers.general[reg::SP];
-        let [rip, cs, flags, before] = [0, 8, 16, 24].map(|offset| self.peek_word(sp + offset));
+        let [rip, cs, flags, before] = [0, 8, 16, 24].map(|offset| self.peek_word(sp.wrapping_add(offset)));
         let (Some(rip), Some(cs), Some(flags), Some(before)) = (rip, cs, flags, before) else {
             return Err(Stop::Fault("jumps to KiServiceInternal without a frame".to_owned()));
         };

@@ -307,7 +307,7 @@ impl<'g, 'i, 'a> Caller<'g, 'i, 'a> {
     fn decode(&self, registers: &Registers) -> iced_x86::Instruction {
         let bits = if registers.cs == USER_64 || registers.cs == KERNEL_64 { 64 } else { 32 };
         let bytes: Vec<u8> =
-            (0..15).map_while(|i| self.guest.peek::<1>(registers.rip + i)).map(|[byte]| byte).collect();
+            (0..15).map_while(|i| self.guest.peek::<1>(registers.rip.wrapping_add(i))).map(|[byte]| byte).collect();
         Decoder::with_ip(bits, &bytes, registers.rip, DecoderOptions::NONE).decode()
     }
 
