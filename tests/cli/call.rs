@@ -173,6 +173,7 @@ fn what_cannot_be_called_is_told() {
         (&["call", "NtClose", "1", "2"], "ntgate: error: NtClose takes 1 argument, not 2\n"),
         (&["call", "NtClose", "123456789"], "argument 1, 123456789, does not fit into 32 bits"),
         (&["call", "ntclose", "1"], "the list has no service `ntclose`; did you mean `NtClose`?"),
+        (&["call", "Nt\u{1b}[31m"], "the list has no service `Nt\\u{1b}[31m`"),
         (&["call", "NtClose", "1", "--profile", "win95"], "invalid value 'win95'"),
         (&["call", "NtClose", "1", "--arch", "arm64"], "there is no machine for arm64"),
         (
