@@ -1,6 +1,6 @@
 //! `ntgate call`.
 
-use std::path::PathBuf;
+use std::path::{PathBuf, absolute};
 
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
@@ -83,12 +83,12 @@ fn parse_number(text: &str) -> Result<u64, String> {
         let kind = if radix == 10 { "decimal" } else { "hexadecimal" };
         format!("`{text}` is no {kind} number of at most 64 bits")
     })?;
+    if !negative {
+        return Ok(number);
+    }
     // A negative number is told in the narrowest width that it needs, so that -1 fits an argument of 32 bits.
-    Ok(match (negative, i32::try_from(number)) {
-        (false, _) => number,
-        (true, Ok(small)) => u64::from(small.wrapping_neg() as u32),
-        (true, Err(_)) => number.wrapping_neg(),
-    })
+    let signed = 0i64.checked_sub_unsigned(number).ok_or_else(|| format!("`{text}` is below what 64 bits can hold"))?;
+    Ok(i32::try_from(signed).map_or(signed as u64, |small| u64::from(small as u32)))
 }
 
 impl Args {
@@ -108,7 +108,13 @@ impl Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let standard = [&args.html, &args.svg].into_iter().flatten().filter(|path| output::is_standard(path)).count();
     if standard + usize::from(args.trace || args.json) > 1 && standard > 0 {
-        return Err(Failure::input("two outputs are to go to standard output; name a file for one of them"));
+        return Err(output::two_on_standard());
+    }
+    if let (Some(html), Some(svg)) = (&args.html, &args.svg)
+        && absolute(html).is_ok_and(|html| absolute(svg).is_ok_and(|svg| html == svg))
+    {
+        let shown = output::shown(html);
+        return Err(Failure::input(format!("page and drawing are both to go to {shown}; name two files")));
     }
     let call = call(&args.options()).map_err(|error| Failure::input(error.to_string()))?;
     let (html, svg) = (args.html.as_ref().map(|_| call.to_html()), args.svg.as_ref().map(|_| call.to_svg()));

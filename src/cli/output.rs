@@ -58,6 +58,11 @@ pub(super) fn is_standard(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+/// Standard output holds one thing: a page or a drawing is alone there.
+pub(super) fn two_on_standard() -> Failure {
+    Failure::input("two outputs are to go to standard output; name a file for one of them")
+}
+
 /// Whether standard output takes colours.
 pub(super) fn stdout_has_color() -> bool {
     io::stdout().is_terminal() && wants_color()

@@ -101,6 +101,9 @@ enum MachineArg {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    if args.json && args.html.as_deref().is_some_and(output::is_standard) {
+        return Err(output::two_on_standard());
+    }
     let input = args.list.read()?;
     let mut options = Options::default();
     options.archs = args.archs();

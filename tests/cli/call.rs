@@ -122,6 +122,11 @@ fn what_cannot_be_written_is_told_and_nothing_else_is_said() {
     // If one of two files cannot be written, neither is.
     sandbox.run(&with(&["--html", "call.html", "--svg", "file/call.svg"])).status(2).no_stdout();
     assert!(!sandbox.path("call.html").exists());
+    let outcome = sandbox.run(&with(&["--html", "call", "--svg", "./call"])).status(2).no_stdout();
+    assert_eq!(outcome.stderr(), "ntgate: error: page and drawing are both to go to call; name two files\n");
+    assert!(!sandbox.path("call").exists());
+    let outcome = sandbox.run(&["prove", "--shape", "int2e", "--json", "--html", "-"]).status(2).no_stdout();
+    assert!(outcome.stderr().contains("two outputs are to go to standard output"), "{}", outcome.stderr());
     for two in [["--html", "-", "--svg", "-"], ["--html", "-", "--json", "--entry=zw"]] {
         let outcome = sandbox.run(&with(&two)).status(2).no_stdout();
         assert!(outcome.stderr().contains("standard output"), "{}", outcome.stderr());
@@ -138,13 +143,20 @@ fn numbers_are_those_of_a_debugger() {
         ("20h", "20"),
         ("7FFDF000", "7ffdf000"),
         ("-1", "ffffffff"),
+        ("-80000000", "80000000"),
         ("00000000`ffffffff", "ffffffff"),
     ] {
         let outcome = sandbox.run(&["call", "NtClose", given]).status(0).no_stderr();
         assert!(outcome.stdout().contains(&format!("as they arrived: {seen}\n")), "{given}: {}", outcome.stdout());
     }
-    let outcome = sandbox.run(&["call", "NtClose", "fffff800`00001000", "--arch", "amd64"]).status(0).no_stderr();
-    assert!(outcome.stdout().contains("as they arrived: fffff80000001000\n"), "{}", outcome.stdout());
+    for (given, seen) in [
+        ("fffff800`00001000", "fffff80000001000"),
+        ("-80000001", "ffffffff7fffffff"),
+        ("-8000000000000000", "8000000000000000"),
+    ] {
+        let outcome = sandbox.run(&["call", "NtClose", given, "--arch", "amd64"]).status(0).no_stderr();
+        assert!(outcome.stdout().contains(&format!("as they arrived: {seen}\n")), "{given}: {}", outcome.stdout());
+    }
 }
 
 #[test]
@@ -155,10 +167,13 @@ fn what_cannot_be_called_is_told() {
         (&["call", "NtClose", "0n1f"], "`0n1f` is no decimal number of at most 64 bits"),
         (&["call", "NtClose", ""], "is no hexadecimal number"),
         (&["call", "NtClose", "1ffffffffffffffff"], "is no hexadecimal number of at most 64 bits"),
+        (&["call", "NtClose", "-8000000000000001"], "`-8000000000000001` is below what 64 bits can hold"),
+        (&["call", "NtClose", "-80000001"], "argument 1, ffffffff7fffffff, does not fit into 32 bits"),
         (&["call", "NtClose"], "ntgate: error: NtClose takes 1 argument, not 0\n"),
         (&["call", "NtClose", "1", "2"], "ntgate: error: NtClose takes 1 argument, not 2\n"),
         (&["call", "NtClose", "123456789"], "argument 1, 123456789, does not fit into 32 bits"),
         (&["call", "ntclose", "1"], "the list has no service `ntclose`; did you mean `NtClose`?"),
+        (&["call", "Nt\u{1b}[31m"], "the list has no service `Nt\\u{1b}[31m`"),
         (&["call", "NtClose", "1", "--profile", "win95"], "invalid value 'win95'"),
         (&["call", "NtClose", "1", "--arch", "arm64"], "there is no machine for arm64"),
         (

@@ -115,6 +115,9 @@ fn it_plays_and_shows_both_ways_side_by_side() {
     assert_eq!(browser.value(shown), "none");
     browser.press(&["b"]);
     assert_eq!(browser.value(shown), "block");
+    browser.press(&[HOME, RIGHT, RIGHT, RIGHT, RIGHT]);
+    let doors = browser.value("[...document.querySelectorAll('.steps li.now .text')].map((text) => text.textContent)");
+    assert_eq!(doors, serde_json::json!(["sysenter", "int 2Eh"]), "both are at the door");
     browser.press(&[END]);
     let phases = browser.value("[...document.querySelectorAll('.steps li.now')].map((step) => step.dataset.p)");
     assert_eq!(phases, serde_json::json!(["3", "3"]), "both are on the way back");

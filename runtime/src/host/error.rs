@@ -110,7 +110,7 @@ impl fmt::Display for BuildError {
                 write!(f, "{profile} does not run on {cpu}; it runs on {}", known.join(", "))
             }
             Self::UnknownService { name, nearest } => {
-                write!(f, "the list has no service `{name}`")?;
+                write!(f, "the list has no service `{}`", name.escape_debug())?;
                 hint(f, nearest.as_ref())
             }
             Self::NoList { profile } => write!(f, "{profile} has no list of its own; give one"),

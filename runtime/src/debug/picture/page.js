@@ -60,10 +60,11 @@
     one.list.scrollTop = now.offsetTop - one.list.offsetTop - one.list.clientHeight / 3;
   }
 
-  // The other call is shown where it is as far in the same part of its way.
+  // The other call is shown where it is as far in the same part of its way, in the same ring: both at the door at once.
   function twin(one) {
-    const phase = first.steps[at].dataset.p;
-    const places = (call) => call.steps.map((step, index) => (step.dataset.p === phase ? index : -1)).filter((index) => index >= 0);
+    const part = (step) => step.dataset.p + step.dataset.r;
+    const here = part(first.steps[at]);
+    const places = (call) => call.steps.map((step, index) => (part(step) === here ? index : -1)).filter((index) => index >= 0);
     const [mine, theirs] = [places(first), places(one)];
     if (theirs.length === 0) return 0;
     const far = mine.length > 1 ? mine.indexOf(at) / (mine.length - 1) : 0;
