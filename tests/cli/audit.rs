@@ -38,7 +38,7 @@ fn every_disagreement_is_told_with_status_1() {
     let outcome = sandbox.run(&["audit", "s.obj", "--against", "other.lst"]).status(1).no_stderr();
     insta::assert_snapshot!(outcome.stdout());
     let piped = ["audit", "-", "--against", "other.lst", "--format", "sarif"];
-    let piped = sandbox.run_with(&piped, std::fs::read(sandbox.path("s.obj")).expect("it was written")).status(1);
+    let piped = sandbox.run_with(&piped, &std::fs::read(sandbox.path("s.obj")).expect("it was written")).status(1);
     assert!(!piped.stdout().contains("stdin%3E") && piped.stdout().contains("other.lst"), "{}", piped.stdout());
     let sarif = sandbox.run(&["audit", "s.obj", "--against", "other.lst", "--format", "sarif"]).status(1);
     for rule in ["service-removed", "service-renumbered", "argument-count"] {

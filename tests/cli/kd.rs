@@ -141,7 +141,7 @@ fn commands_print_the_same_however_they_come() {
         "u ntdll!ZwWriteFile; dd 7ffe0300 l2; u poi(7ffe0300); !idt 2e; rdmsr 176; dt nt!_KUSER_SHARED_DATA ffdf0000";
     let given = sandbox.run(&["kd", "--profile", "srv2003", "-c", script]).status(0).no_stderr();
     let piped = sandbox.run_with(&["kd"], script).status(0).no_stderr();
-    let lines = sandbox.run_with(&["kd", "--arch", "i386"], script.replace("; ", "\n")).status(0).no_stderr();
+    let lines = sandbox.run_with(&["kd", "--arch", "i386"], &script.replace("; ", "\n")).status(0).no_stderr();
     assert_eq!(given.stdout(), piped.stdout());
     assert_eq!(given.stdout(), lines.stdout());
     assert_eq!(given.stdout().matches("kd> ").count(), 6);
