@@ -105,6 +105,12 @@ impl Names {
     }
 }
 
+/// `1 parameter`, `2 parameters`.
+fn plural(count: u32, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
 /// A text in which a format has nothing to put.
 fn escape(text: &str) -> String {
     text.replace('{', "{{").replace('}', "}}")

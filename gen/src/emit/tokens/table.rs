@@ -17,8 +17,7 @@ use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 
 use super::functions::cfg;
-use super::{Names, escape};
-use crate::diag::plural;
+use super::{Names, escape, plural};
 use crate::model::{Arch, Service, ServiceTable};
 use crate::table::{STACK_ARGS, stack_args};
 
@@ -260,7 +259,7 @@ impl Table<'_> {
 
 /// `takes_1_parameter`.
 fn takes(count: u8) -> Ident {
-    format_ident!("takes_{}", plural(usize::from(count), "parameter").replace(' ', "_"))
+    format_ident!("takes_{}", plural(count.into(), "parameter").replace(' ', "_"))
 }
 
 /// The types of so many parameters.
