@@ -48,7 +48,7 @@ pub(super) fn write_syzlang(list: &ServiceList, arch: Arch) -> String {
 
 /// The arguments, each a name and a type.
 fn args(service: &Service, arch: Arch, handle: &str) -> Vec<String> {
-    let names = names(service, arch).into_iter().map(|name| name.filter(|name| !RESERVED.contains(name)));
+    let names = names(service, arch).into_iter().map(|name| name.filter(|name| is_name(name)));
     let params: Vec<_> = kinds(service, arch).into_iter().zip(names).collect();
     // An argument is a word.
     let is_split = |kind: &Kind| arch == Arch::I386 && matches!(kind, Kind::Int { bits: 64, .. });
@@ -69,6 +69,11 @@ fn args(service: &Service, arch: Arch, handle: &str) -> Vec<String> {
         }
     }
     args
+}
+
+/// Whether a parameter's name can be an argument's: names there begin with a letter.
+fn is_name(name: &str) -> bool {
+    !name.starts_with('_') && !RESERVED.contains(&name)
 }
 
 /// A name that nothing has yet.
